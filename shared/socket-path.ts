@@ -1,0 +1,40 @@
+// Where the control socket is when nobody says: the same answer for tund and for tunctl.
+import { join } from "node:path";
+
+/** Longest path that fits `sun_path` with its NUL, in bytes: 107 on Linux (unix(7)), 103 on macOS and the BSDs. */
+export const maxSocketPath = (platform: NodeJS.Platform): number => (platform === "linux" ? 107 : 103);
+
+/** The environment that decides where tund keeps things. */
+export interface PathEnvironment {
+  TUND_SOCKET?: string | undefined;
+  TUND_STATE_DIR?: string | undefined;
+  RUNTIME_DIRECTORY?: string | undefined;
+  STATE_DIRECTORY?: string | undefined;
+  XDG_RUNTIME_DIR?: string | undefined;
+  XDG_STATE_HOME?: string | undefined;
+}
+
+// systemd passes several directories joined by colons (systemd.exec(5)); the first is ours.
+const first = (list: string | undefined): string | undefined => list?.split(":")[0] || undefined;
+
+/** The state directory: `TUND_STATE_DIR`, what systemd gave, else `~/.local/state/tund` (XDG base directories). */
+export function stateDirectory(env: PathEnvironment, home: string): string {
+  return (
+    env.TUND_STATE_DIR ||
+    first(env.STATE_DIRECTORY) ||
+    join(env.XDG_STATE_HOME || join(home, ".local", "state"), "tund")
+  );
+}
+
+/**
+ * Where the control socket may be, best first. `tund` binds the first; `tunctl` speaks to the first that exists,
+ * since a login shell and a service do not always have the same XDG_RUNTIME_DIR.
+ */
+export function socketPaths(env: PathEnvironment, home: string): [string, ...string[]] {
+  if (env.TUND_SOCKET) return [env.TUND_SOCKET];
+  const fallback = join(stateDirectory(env, home), "run", "tund.sock");
+  const runtime = first(env.RUNTIME_DIRECTORY);
+  if (runtime !== undefined) return [join(runtime, "tund.sock")];
+  if (env.XDG_RUNTIME_DIR) return [join(env.XDG_RUNTIME_DIR, "tund", "tund.sock"), fallback];
+  return [fallback];
+}
