@@ -8,16 +8,24 @@ const strict = { additionalProperties: false } as const;
 const nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 const Moment = Type.String({ format: "date-time" });
 const Port = Type.Integer({ minimum: 0, maximum: 65_535 });
-const Host = Type.String({ minLength: 1, maxLength: 1024, description: "[user@]host, an ssh_config alias, or ssh://[user@]host[:port]" });
+const Host = Type.String({
+  minLength: 1,
+  maxLength: 1024,
+  description: "[user@]host, an ssh_config alias, or ssh://[user@]host[:port]",
+});
 const Kind = Type.Enum(["local", "remote", "dynamic"]);
 
 export const ConnectionOptions = Type.Object(
   {
     configFile: Type.Optional(Type.String({ minLength: 1, description: "-F" })),
-    options: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { maxItems: 256, description: "-o, KEY=VALUE each" })),
+    options: Type.Optional(
+      Type.Array(Type.String({ minLength: 1 }), { maxItems: 256, description: "-o, KEY=VALUE each" }),
+    ),
     port: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_535, description: "-p" })),
     user: Type.Optional(Type.String({ minLength: 1, description: "-l" })),
-    identityFiles: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { maxItems: 64, description: "-i" })),
+    identityFiles: Type.Optional(
+      Type.Array(Type.String({ minLength: 1 }), { maxItems: 64, description: "-i" }),
+    ),
     jump: Type.Optional(Type.String({ minLength: 1, description: "-J" })),
     addressFamily: Type.Optional(Type.Enum(["inet", "inet6"], { description: "-4, -6" })),
   },
@@ -127,7 +135,10 @@ const HostParams = Type.Object({ host: Host }, strict);
 const IdParams = Type.Object({ id: Type.String({ minLength: 1, maxLength: 64 }) }, strict);
 const HostQuery = Type.Object({ host: Type.Optional(Host) }, strict);
 
-const ConnectRequest = Type.Object({ connection: Type.Optional(ConnectionOptions) }, { ...strict, $id: "ConnectRequest" });
+const ConnectRequest = Type.Object(
+  { connection: Type.Optional(ConnectionOptions) },
+  { ...strict, $id: "ConnectRequest" },
+);
 
 export const OpenRequest = Type.Object(
   {
@@ -142,7 +153,9 @@ export const OpenRequest = Type.Object(
 export const CancelRequest = Type.Object(
   {
     host: Type.Optional(Host),
-    forwards: Type.Optional(Type.Array(KindAndSpec, { maxItems: 256, description: "whole specs or bind parts alone" })),
+    forwards: Type.Optional(
+      Type.Array(KindAndSpec, { maxItems: 256, description: "whole specs or bind parts alone" }),
+    ),
     ids: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 64 }), { maxItems: 256 })),
     all: Type.Optional(Type.Boolean()),
   },
@@ -169,21 +182,37 @@ export const contract = {
     response: answers(Master),
   },
   getMaster: { summary: "One master", params: HostParams, response: answers(Master) },
-  exitMaster: { summary: "End a master at once, with all its forwards", params: HostParams, response: answers(Master) },
-  checkMaster: { summary: "Probe the link and measure its round trip", params: HostParams, response: answers(Check) },
+  exitMaster: {
+    summary: "End a master at once, with all its forwards",
+    params: HostParams,
+    response: answers(Master),
+  },
+  checkMaster: {
+    summary: "Probe the link and measure its round trip",
+    params: HostParams,
+    response: answers(Check),
+  },
   stopMaster: {
     summary: "Cancel all forwards of a master; it ends when its last channel has",
     params: HostParams,
     response: answers(Master),
   },
-  listForwards: { summary: "Every forward, or those of one master", querystring: HostQuery, response: answers(ForwardList) },
+  listForwards: {
+    summary: "Every forward, or those of one master",
+    querystring: HostQuery,
+    response: answers(ForwardList),
+  },
   openForwards: {
     summary: "Connect the master if it is not, then set up forwards: all of them or none",
     body: OpenRequest,
     response: answers(ForwardList),
   },
   getForward: { summary: "One forward", params: IdParams, response: answers(Forward) },
-  cancelForward: { summary: "Cancel one forward; established channels live on", params: IdParams, response: answers(Forward) },
+  cancelForward: {
+    summary: "Cancel one forward; established channels live on",
+    params: IdParams,
+    response: answers(Forward),
+  },
   cancelForwards: {
     summary: "Cancel the forwards that are named; established channels live on",
     body: CancelRequest,
@@ -201,12 +230,8 @@ export type Check = Static<typeof Check>;
 export type OpenRequest = Static<typeof OpenRequest>;
 export type CancelRequest = Static<typeof CancelRequest>;
 
-type Part<V extends Verb, P extends "params" | "querystring" | "body"> = (typeof contract)[V] extends Record<
-  P,
-  infer S extends Type.TSchema
->
-  ? Static<S>
-  : undefined;
+type Part<V extends Verb, P extends "params" | "querystring" | "body"> =
+  (typeof contract)[V] extends Record<P, infer S extends Type.TSchema> ? Static<S> : undefined;
 
 /** What a verb of the API takes: `{ params, querystring, body }`, those that it has. */
 export type Input<V extends Verb> = {

@@ -75,26 +75,22 @@ class SpecParser {
   }
 
   whole(): ForwardSpec {
-    const fields = this.#fields();
-    const [a, b, c, d] = fields;
+    const [a, b, c, d] = this.#fields();
     const kind = this.#kind;
-    const socks = kind !== "local";
     if (a === undefined) throw this.#bad("it is empty");
-    if (d !== undefined && b && c && kind !== "dynamic")
-      return { kind, bind: this.#tcpBind(a, b), destination: this.#host(c, d) };
-    if (c !== undefined && b && kind !== "dynamic") {
-      if (a.isPath) return { kind, bind: this.#path(a), destination: this.#host(b, c) };
-      if (c.isPath) return { kind, bind: this.#tcpBind(a, b), destination: this.#path(c) };
-      return { kind, bind: this.#tcpBind(undefined, a), destination: this.#host(b, c) };
-    }
-    if (c === undefined && b !== undefined && kind !== "dynamic" && b.isPath)
-      return {
-        kind,
-        bind: a.isPath ? this.#path(a) : this.#tcpBind(undefined, a),
-        destination: this.#path(b),
-      };
-    if (c === undefined && socks) return { kind, bind: this.#bindPart(a, b), destination: null };
+    if (c !== undefined && b !== undefined && kind !== "dynamic")
+      return { kind, ...this.#long([a, b, c], d) };
+    if (c === undefined && b?.isPath && kind !== "dynamic")
+      return { kind, bind: this.#bindPart(a, undefined), destination: this.#path(b) };
+    if (c === undefined && kind !== "local") return { kind, bind: this.#bindPart(a, b), destination: null };
     throw this.#bad(`it must have the form ${forms[kind]}`);
+  }
+
+  /** Three fields or four: one of the ends is named by two of them. */
+  #long([a, b, c]: [Field, Field, Field], d: Field | undefined): Omit<ForwardSpec, "kind"> {
+    if (d !== undefined) return { bind: this.#tcpBind(a, b), destination: this.#host(c, d) };
+    if (!a.isPath && c.isPath) return { bind: this.#tcpBind(a, b), destination: this.#path(c) };
+    return { bind: this.#bindPart(a, undefined), destination: this.#host(b, c) };
   }
 
   pattern(): ForwardPattern {
@@ -125,10 +121,10 @@ class SpecParser {
   }
 
   #hostName(text: string): string {
-    if (Buffer.byteLength(text) > MAX_HOST)
-      throw this.#bad(`a host name has at most ${MAX_HOST} bytes`);
+    if (Buffer.byteLength(text) > MAX_HOST) throw this.#bad(`a host name has at most ${MAX_HOST} bytes`);
     // oxlint-disable-next-line no-control-regex -- that is what is refused
-    if (/[\u0000-\u0020\u007f]/.test(text)) throw this.#bad("a host name has no spaces or control characters");
+    if (/[\u0000-\u0020\u007f]/.test(text))
+      throw this.#bad("a host name has no spaces or control characters");
     return text;
   }
 
@@ -183,7 +179,10 @@ class SpecParser {
   }
 
   #bad(why: string): TundError {
-    return new TundError("INVALID_REQUEST", `bad ${this.#kind} forwarding specification '${this.#text}': ${why}`);
+    return new TundError(
+      "INVALID_REQUEST",
+      `bad ${this.#kind} forwarding specification '${this.#text}': ${why}`,
+    );
   }
 }
 
@@ -194,7 +193,9 @@ const forms: Record<ForwardKind, string> = {
 };
 
 const escapeField = (text: string): string =>
-  /[:\\]|^\[/.test(text) && !text.includes("]") ? `[${text}]` : text.replaceAll(/[\\:]|^\[/g, String.raw`\$&`);
+  /[:\\]|^\[/.test(text) && !text.includes("]")
+    ? `[${text}]`
+    : text.replaceAll(/[\\:]|^\[/g, String.raw`\$&`);
 
 const bindFields = (bind: Bind): string[] => {
   if ("path" in bind) return [escapeField(bind.path)];

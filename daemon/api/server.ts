@@ -1,0 +1,56 @@
+// The control API: HTTP ↔ registry. Knows fastify, and nothing of ssh.
+import Fastify, { type FastifyInstance } from "fastify";
+import { contract, type Status } from "../../shared/contract.ts";
+import { TundError } from "../../shared/errors.ts";
+import type { Log } from "../../shared/log.ts";
+import { routes, VERSION_HEADER, type Verb } from "../../shared/routes.ts";
+import { type Handlers, handlersOf } from "./handlers.ts";
+import { renderError } from "./problem.ts";
+import type { Registry } from "../masters/registry.ts";
+
+export interface ServerOptions {
+  registry: Registry;
+  daemon: Status["daemon"];
+  log: Log;
+}
+
+const BODY_LIMIT = 64 * 1024;
+const REQUEST_DEADLINE_MS = 10_000; // half a request must not hold a connection for ever
+
+/** Builds the server; the caller listens. Nothing is coerced and nothing dropped: what does not fit is refused. */
+export function buildServer({ registry, daemon, log }: ServerOptions): FastifyInstance {
+  const app = Fastify({
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: REQUEST_DEADLINE_MS,
+    forceCloseConnections: true,
+    routerOptions: { maxParamLength: 1024 },
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
+  });
+  app.setErrorHandler(renderError);
+  app.setNotFoundHandler((request) => {
+    throw new TundError("NOT_FOUND", `there is no ${request.method} ${request.url.split("?")[0]}`);
+  });
+  app.addHook("onRequest", async (request, reply) => {
+    reply.header(VERSION_HEADER, daemon.version);
+    // A browser sends it, and no browser has business here: whatever page made it do so means no good.
+    if (request.headers.origin !== undefined)
+      throw new TundError("FORBIDDEN", "requests with an Origin header are refused");
+  });
+  app.addHook("onError", async (request, _reply, error) => {
+    log.debug({ method: request.method, url: request.url, error: error.message }, "request refused");
+  });
+  addRoutes(app, handlersOf(registry, daemon));
+  return app;
+}
+
+/** Registers every route of the contract. */
+export function addRoutes(app: FastifyInstance, handlers: Handlers): void {
+  for (const verb of Object.keys(routes) as Verb[]) {
+    const handle = handlers[verb] as (input: unknown) => Promise<unknown>;
+    app.route({
+      ...routes[verb],
+      schema: { operationId: verb, ...contract[verb] },
+      handler: ({ params, query, body }) => handle({ params, querystring: query, body }),
+    });
+  }
+}

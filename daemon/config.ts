@@ -1,0 +1,90 @@
+// The daemon's settings: the only reader of the environment. One schema; the type comes from it.
+import { readFileSync } from "node:fs";
+import { homedir, userInfo } from "node:os";
+import { envSchema } from "env-schema";
+import { type Static, Type } from "typebox";
+import { socketPaths, stateDirectory } from "../shared/socket-path.ts";
+import type { Person } from "./ssh/tokens.ts";
+
+const Environment = Type.Object({
+  TUND_SOCKET: Type.Optional(Type.String({ description: "the control socket's path" })),
+  TUND_STATE_DIR: Type.Optional(Type.String({ description: "the state directory" })),
+  TUND_SSH_CONFIG: Type.Optional(Type.String({ description: "the -F for every host" })),
+  TUND_CONNECT: Type.Optional(
+    Type.String({ description: "hosts to connect at start, with spaces between them" }),
+  ),
+  TUND_LOG_LEVEL: Type.Optional(Type.Enum(["debug", "info", "warn", "error"])),
+  TUND_LOG_FORMAT: Type.Optional(Type.Enum(["json", "pretty"])),
+});
+
+const ours = Object.keys(Environment.properties);
+
+export interface Config {
+  socket: string;
+  stateDir: string;
+  sshConfig: string | null;
+  connect: readonly string[];
+  logLevel: "debug" | "info" | "warn" | "error";
+  logFormat: "json" | "pretty";
+  /** the authentication agent's socket, or null */
+  agent: string | null;
+  person: Person;
+}
+
+/**
+ * Reads the settings.
+ * @param env process.env
+ * @param isTerminal whether the log goes to a terminal: then it is for reading
+ * @throws Error of one line that names the variable which is wrong
+ */
+export function loadConfig(env: NodeJS.ProcessEnv, isTerminal: boolean): Readonly<Config> {
+  const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
+  const unknown = Object.keys(set).find((name) => name.startsWith("TUND_") && !ours.includes(name));
+  if (unknown !== undefined)
+    throw new Error(`${unknown} is not a setting of tund; there are ${ours.join(", ")}`);
+  const settings = validate(set);
+  const home = env["HOME"] || homedir();
+  const { username, uid } = userInfo();
+  return Object.freeze({
+    socket: socketPaths(set, home)[0],
+    stateDir: stateDirectory(set, home),
+    sshConfig: readable(settings.TUND_SSH_CONFIG),
+    connect: settings.TUND_CONNECT?.split(/\s+/).filter((host) => host !== "") ?? [],
+    logLevel: settings.TUND_LOG_LEVEL ?? "info",
+    logFormat: settings.TUND_LOG_FORMAT ?? (isTerminal ? "pretty" : "json"),
+    agent: set["SSH_AUTH_SOCK"] ?? null,
+    person: { home, uid, username, env },
+  } satisfies Config);
+}
+
+type Settings = Static<typeof Environment>;
+
+function validate(data: Record<string, string | undefined>): Settings {
+  try {
+    return envSchema<Settings>({ schema: Environment, data, env: false, dotenv: false });
+  } catch (error) {
+    const [problem] =
+      (error as { errors?: { instancePath: string; params: { allowedValues?: string[] } }[] }).errors ?? [];
+    if (problem === undefined) throw error;
+    const name = problem.instancePath.slice(1);
+    throw new Error(
+      `${name} is '${data[name]}', and must be one of ${problem.params.allowedValues?.join(", ")}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+function readable(file: string | undefined): string | null {
+  if (file === undefined) return null;
+  if (file === "none") return file;
+  try {
+    readFileSync(file);
+    return file;
+  } catch (error) {
+    throw new Error(`TUND_SSH_CONFIG names a file that cannot be read: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,84 @@
+// Joins a local socket and a channel: bytes both ways, half-close both ways, bounded memory, one end.
+import type { Socket } from "node:net";
+import type { Channel } from "../ssh/connection.ts";
+
+/** Where the bytes are counted; one for all channels of a forward. */
+export interface ByteCount {
+  in: number;
+  out: number;
+}
+
+// Bulk data comes in packets of 32 KiB, two or more to a read: holding such a packet back until the turn is over makes
+// one writev of them. A small packet goes out at once: waiting would cost a keystroke some 40 µs.
+const BULK_BYTES = 16 * 1024;
+
+// What may wait in the socket for a slow reader before the channel is paused; the channel's window bounds the rest.
+const SOCKET_QUEUE_BYTES = 512 * 1024;
+
+/**
+ * Splices until the socket is gone, then calls `onEnd` once. The socket must be paused and half-open.
+ * End of data in one direction is passed on (FIN, CHANNEL_EOF) while the other goes on; a broken socket closes the
+ * channel; a closed channel ends the socket once its data is written.
+ */
+export function splice(socket: Socket, channel: Channel, bytes: ByteCount, onEnd: () => void): void {
+  const { stream, link } = channel;
+  pumpIn(socket, channel, bytes);
+  pumpOut(socket, channel, bytes);
+  // Nothing can reach the server any more; what it sent still goes to the client.
+  stream.once("close", () => socket.destroySoon());
+  socket.once("close", (broken: boolean) => {
+    stream.resume(); // an unread channel is never told that it has ended, and would stay for ever
+    const close = () => {
+      if (!link.gone) stream.close();
+    };
+    // The client may be done while what it sent still waits for the server's window: closing now would cut it off.
+    if (!broken && stream.writableEnded && !stream.writableFinished) stream.once("finish", close);
+    else close();
+    onEnd();
+  });
+}
+
+/** From the channel to the socket. */
+function pumpIn(socket: Socket, { stream }: Channel, bytes: ByteCount): void {
+  let corked = false;
+  const uncork = () => {
+    corked = false;
+    socket.uncork();
+  };
+  stream.on("data", (chunk: Buffer) => {
+    bytes.in += chunk.length;
+    if (socket.destroyed) return;
+    if (!corked && chunk.length >= BULK_BYTES) {
+      corked = true;
+      socket.cork();
+      setImmediate(uncork);
+    }
+    socket.write(chunk);
+    if (socket.writableLength > SOCKET_QUEUE_BYTES) stream.pause();
+  });
+  socket.on("drain", () => stream.resume());
+  stream.on("end", () => socket.end());
+}
+
+/** From the socket to the channel, no faster than the channel's window and the master's queue allow. */
+function pumpOut(socket: Socket, { stream, link }: Channel, bytes: ByteCount): void {
+  const resume = () => {
+    if (link.congested) link.whenDrained(resume);
+    else socket.resume();
+  };
+  socket.on("data", (chunk: Buffer) => {
+    if (link.gone) return void socket.destroy();
+    bytes.out += chunk.length;
+    if (!stream.write(chunk)) {
+      socket.pause();
+      stream.once("drain", resume);
+    } else if (link.congested) {
+      socket.pause();
+      link.whenDrained(resume);
+    }
+  });
+  socket.on("end", () => {
+    if (!link.gone) stream.end();
+  });
+  resume();
+}

@@ -1,0 +1,105 @@
+// tund: assembles config, log, registry, api and control socket; signals. Nothing else.
+import { systemClock, timestamp } from "../shared/clock.ts";
+import { messageOf } from "../shared/errors.ts";
+import type { Log } from "../shared/log.ts";
+import { version } from "../shared/version.ts";
+import { buildServer } from "./api/server.ts";
+import { loadConfig } from "./config.ts";
+import { claimControlSocket } from "./control-socket.ts";
+import { createLog } from "./log.ts";
+import { Registry } from "./masters/registry.ts";
+import { connect } from "./ssh/connect.ts";
+import { HostResolver } from "./ssh/host-config.ts";
+import { assertSsh2, nativeCrypto } from "./ssh/ssh2-private.ts";
+
+const DRAIN_MS = 5000;
+const clock = systemClock;
+
+async function main(): Promise<void> {
+  const [argument] = process.argv.slice(2);
+  if (argument !== undefined) return answer(argument);
+  assertSsh2();
+  const config = loadConfig(process.env, process.stderr.isTTY);
+  const log = await createLog(config);
+  process.on("uncaughtExceptionMonitor", (error) => log.error({ err: error }, "tund cannot go on"));
+  const resolver = new HostResolver({ person: config.person, configFile: config.sshConfig });
+  const registry = new Registry({
+    resolve: (host, options) => resolver.resolve(host, options),
+    dial: (host, signal) =>
+      connect({ config: host, agent: config.agent, clock, log: log.child({ host: host.host }), signal }),
+    clock,
+    random: Math.random,
+    pid: process.pid,
+    log,
+  });
+  const daemon = {
+    version,
+    pid: process.pid,
+    since: timestamp(clock.now()),
+    socket: config.socket,
+    node: process.version,
+    nativeCrypto: nativeCrypto(),
+  };
+  const app = buildServer({ registry, daemon, log });
+  await app.ready();
+  const socket = await claimControlSocket(app.server, config.socket, (mask) => process.umask(mask));
+  log.info({ socket: socket.path, pid: process.pid, version }, "tund is ready");
+  if (!daemon.nativeCrypto)
+    log.warn({}, "ssh2's compiled ciphers are missing: forwards will cost about twice the CPU");
+  for (const host of config.connect) keep(host, registry, log);
+
+  const stop = async (signal: NodeJS.Signals): Promise<void> => {
+    log.info({ signal }, "stopping: no new connections; established ones have 5 s");
+    await registry.close(DRAIN_MS);
+    socket.release();
+    await app.close();
+    log.info({}, "stopped");
+    process.exit(0);
+  };
+  onSignals(stop, log);
+}
+
+function keep(host: string, registry: Registry, log: Log): void {
+  registry
+    .keep(host)
+    .catch((error: unknown) => log.error({ host, error: messageOf(error) }, "cannot keep it connected"));
+}
+
+// The first signal asks for an orderly end; a second one means it.
+function onSignals(stop: (signal: NodeJS.Signals) => Promise<void>, log: Log): void {
+  let stopping = false;
+  for (const signal of ["SIGTERM", "SIGINT"] as const)
+    process.on(signal, () => {
+      if (stopping) process.exit(signal === "SIGINT" ? 130 : 143);
+      stopping = true;
+      stop(signal).catch((error: unknown) => {
+        log.error({ err: error }, "cannot stop in order");
+        process.exit(1);
+      });
+    });
+}
+
+const HELP = `tund ${version}: holds one SSH connection per host, and the forwards that tunctl asks for.
+It takes no arguments and stays in the foreground. Settings are environment variables:
+  TUND_SOCKET      the control socket ($RUNTIME_DIRECTORY or $XDG_RUNTIME_DIR/tund, else under the state directory)
+  TUND_STATE_DIR   the state directory ($STATE_DIRECTORY, else ~/.local/state/tund)
+  TUND_SSH_CONFIG  the -F for every host (default: as ssh does)
+  TUND_CONNECT     hosts to connect at start, with spaces between them
+  TUND_LOG_LEVEL   debug, info, warn, error (default: info)
+  TUND_LOG_FORMAT  json, pretty (default: pretty on a terminal)
+SIGTERM and SIGINT end it: listeners close, connections have 5 s; a second signal ends it at once.
+`;
+
+function answer(argument: string): void {
+  if (argument === "--help" || argument === "-h") process.stdout.write(HELP);
+  else if (argument === "--version" || argument === "-V") process.stdout.write(`tund ${version}\n`);
+  else {
+    process.stderr.write(`tund: unknown argument '${argument}': it takes none; see tund --help\n`);
+    process.exitCode = 2;
+  }
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`tund: ${messageOf(error)}\n`);
+  process.exit(1);
+});

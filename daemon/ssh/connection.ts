@@ -1,0 +1,175 @@
+// One authenticated SSH connection: channels, liveness, and a single end. It is never reused: ssh2's Client does not survive that.
+import type { Socket } from "node:net";
+import type { Client, ClientChannel } from "ssh2";
+import type { Clock } from "../../shared/clock.ts";
+import { TundError } from "../../shared/errors.ts";
+import { formatAddress } from "../../shared/forward-spec.ts";
+import { channelFailure, connectionFailure } from "./failure.ts";
+import { type HostConfig, whereOf } from "./host-config.ts";
+import { Keepalive } from "./keepalive.ts";
+import { Link } from "./link.ts";
+import { hasUsablePacketSize, ping, serverVersion } from "./ssh2-private.ts";
+
+/** A channel of RFC 4254 section 5, and the link whose queue its writer must respect. */
+export interface Channel {
+  stream: ClientChannel;
+  link: Link;
+}
+
+export interface Originator {
+  address: string;
+  port: number;
+}
+
+const GOODBYE_MS = 1000;
+
+interface ConnectionParts {
+  client: Client;
+  socket: Socket;
+  config: HostConfig;
+  clock: Clock;
+}
+
+export class Connection {
+  readonly #client: Client;
+  readonly #socket: Socket;
+  readonly #config: HostConfig;
+  readonly #clock: Clock;
+  readonly #link: Link;
+  #keepalive: Keepalive | undefined;
+  #failure: TundError | undefined;
+  #roundTripMs: number | null = null;
+
+  /** The address that was reached, with its port. */
+  readonly address: string;
+  /** Settles when the connection is gone: why, or undefined when it was asked to close. */
+  readonly closed: Promise<TundError | undefined>;
+
+  constructor({ client, socket, config, clock }: ConnectionParts) {
+    this.#client = client;
+    this.#socket = socket;
+    this.#config = config;
+    this.#clock = clock;
+    this.#link = new Link(socket);
+    this.address = formatAddress(socket.remoteAddress ?? config.hostname, config.port);
+    let closing = false;
+    this.close = () => {
+      if (closing) return;
+      closing = true;
+      this.#keepalive?.stop();
+      client.end();
+      // end() alone leaves the socket to the peer, and destroy() of ssh2 does nothing after it.
+      clock.after(GOODBYE_MS, () => socket.destroy());
+    };
+    this.closed = new Promise((resolve) => {
+      socket.once("close", () => {
+        this.#keepalive?.stop();
+        resolve(closing ? undefined : (this.#failure ?? this.#lost(new Error("closed by the server"))));
+      });
+    });
+    // One failure can be told several times, and at any time: this listener stays.
+    client.on("error", (error) => {
+      this.#failure ??= this.#lost(error);
+    });
+  }
+
+  /** Says goodbye and ends the connection; the socket is gone within a second. */
+  readonly close: () => void;
+
+  /** Starts what an established connection needs: keepalive, and the rule that any error or FIN is its end. */
+  established(): void {
+    const { keepaliveIntervalMs: intervalMs, keepaliveCountMax: countMax } = this.#config;
+    this.#client.on("error", () => this.#socket.destroy());
+    this.#socket.once("end", () => this.#socket.destroy());
+    this.#keepalive = new Keepalive({
+      intervalMs,
+      countMax,
+      clock: this.#clock,
+      received: () => this.#socket.bytesRead,
+      probe: (onReply) => this.#ping(onReply),
+      onDead: () => {
+        const seconds = (intervalMs * (countMax + 1)) / 1000;
+        this.#end(this.#lost(new Error(`no sign of life for ${seconds} s`)));
+      },
+    });
+    // The first answer waits until the server has set up its session process: the second one tells the round trip.
+    this.#ping(() => this.#ping(() => undefined));
+  }
+
+  /** The server's software version, as it introduced itself. */
+  get server(): string | null {
+    return serverVersion(this.#client);
+  }
+
+  /** The last round trip that was measured, in milliseconds. */
+  get roundTripMs(): number | null {
+    return this.#roundTripMs;
+  }
+
+  /** Asks the peer for an answer and measures the round trip, in ms. @throws TundError PROBE_TIMEOUT, CONNECTION_LOST */
+  probe(deadlineMs: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#clock.after(deadlineMs, () =>
+        reject(
+          new TundError(
+            "PROBE_TIMEOUT",
+            `${whereOf(this.#config)} gave no sign of life within ${deadlineMs / 1000} s`,
+          ),
+        ),
+      );
+      this.#ping((ms) => {
+        timer.cancel();
+        if (ms === undefined) reject(this.#lost(new Error("no answer to the probe")));
+        else resolve(ms);
+      });
+    });
+  }
+
+  /** Opens a direct-tcpip channel (RFC 4254 section 7.2). @throws TundError CHANNEL_*, CONNECTION_LOST */
+  openTcp(from: Originator, to: { host: string; port: number }): Promise<Channel> {
+    return this.#open((done) => this.#client.forwardOut(from.address, from.port, to.host, to.port, done));
+  }
+
+  /** Opens a direct-streamlocal@openssh.com channel (OpenSSH PROTOCOL section 2.4). @throws TundError CHANNEL_*, CONNECTION_LOST */
+  openUnix(path: string): Promise<Channel> {
+    return this.#open((done) => this.#client.openssh_forwardOutStreamLocal(path, done));
+  }
+
+  #open(start: (done: (error: Error | undefined, stream: ClientChannel) => void) => void): Promise<Channel> {
+    return new Promise((resolve, reject) => {
+      try {
+        start((error, stream) => {
+          if (error) return reject(channelFailure(error));
+          if (hasUsablePacketSize(stream)) return resolve({ stream, link: this.#link });
+          stream.close();
+          stream.resume();
+          return reject(new TundError("CHANNEL_CONNECT_FAILED", "the server offers packets of no size"));
+        });
+      } catch (error) {
+        reject(channelFailure(error)); // 'Not connected'
+      }
+    });
+  }
+
+  #ping(onReply: (ms: number | undefined) => void): void {
+    const sent = performance.now();
+    try {
+      ping(this.#client, (failed) => {
+        if (failed instanceof Error) return onReply(undefined);
+        this.#roundTripMs = Math.round((performance.now() - sent) * 1000) / 1000;
+        return onReply(this.#roundTripMs);
+      });
+    } catch {
+      onReply(undefined);
+    }
+  }
+
+  #end(failure: TundError): void {
+    this.#failure ??= failure;
+    this.#socket.destroy();
+  }
+
+  #lost(error: unknown): TundError {
+    return connectionFailure(error, { where: whereOf(this.#config), phase: "established" });
+  }
+}

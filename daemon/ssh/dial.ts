@@ -1,0 +1,77 @@
+// The TCP connection below a master: ours, so that it can be destroyed, watched and tuned whatever ssh2 does.
+import { lookup } from "node:dns/promises";
+import { connect, type Socket } from "node:net";
+import type { Clock } from "../../shared/clock.ts";
+import { errnoOf, messageOf, TundError } from "../../shared/errors.ts";
+import { formatAddress } from "../../shared/forward-spec.ts";
+import type { HostConfig } from "./host-config.ts";
+
+/**
+ * Connects to a host: every address that its name has, in the resolver's order, as ssh does, each within ConnectTimeout.
+ * The socket has a permanent 'error' listener; `signal` destroys it, now or later.
+ * @throws TundError HOST_UNREACHABLE, or CONNECT_TIMEOUT when the last address did not answer in time
+ */
+export async function dial(config: HostConfig, clock: Clock, signal: AbortSignal): Promise<Socket> {
+  let failure = new TundError("HOST_UNREACHABLE", `${config.hostname} has no address`);
+  for (const address of await resolve(config)) {
+    try {
+      return await dialAddress(address, { config, clock, signal });
+    } catch (error) {
+      failure = error as TundError;
+    }
+  }
+  throw failure;
+}
+
+async function resolve({ hostname, family }: HostConfig): Promise<string[]> {
+  try {
+    return (await lookup(hostname, { all: true, family, verbatim: true })).map(({ address }) => address);
+  } catch (error) {
+    const why = errnoOf(error) === "ENOTFOUND" ? "no such name" : messageOf(error);
+    throw new TundError("HOST_UNREACHABLE", `cannot resolve ${hostname}: ${why}`, { cause: error });
+  }
+}
+
+interface Attempt {
+  config: HostConfig;
+  clock: Clock;
+  signal: AbortSignal;
+}
+
+function dialAddress(address: string, { config, clock, signal }: Attempt): Promise<Socket> {
+  const { hostname, port, bindAddress, connectTimeoutMs, tcpKeepAlive } = config;
+  const numeric = formatAddress(address, port);
+  const where = address === hostname ? numeric : `${hostname} (${numeric})`;
+  return new Promise((connected, failed) => {
+    const socket = connect({
+      host: address,
+      port,
+      noDelay: true,
+      keepAlive: tcpKeepAlive,
+      signal,
+      ...(bindAddress === null ? {} : { localAddress: bindAddress }),
+    });
+    const timer = clock.after(connectTimeoutMs, () => {
+      socket.destroy();
+      failed(new TundError("CONNECT_TIMEOUT", `${where} did not answer within ${connectTimeoutMs / 1000} s`));
+    });
+    socket.on("error", (error) => {
+      timer.cancel();
+      const why = reasons[errnoOf(error) ?? ""] ?? error.message;
+      failed(new TundError("HOST_UNREACHABLE", `cannot reach ${where}: ${why}`, { cause: error }));
+    });
+    socket.once("connect", () => {
+      timer.cancel();
+      connected(socket);
+    });
+  });
+}
+
+const reasons: Record<string, string> = {
+  ECONNREFUSED: "connection refused",
+  EHOSTUNREACH: "no route to host",
+  ENETUNREACH: "network is unreachable",
+  ETIMEDOUT: "connection timed out",
+  ECONNRESET: "connection reset by peer",
+  EADDRNOTAVAIL: "cannot assign requested address",
+};

@@ -1,0 +1,60 @@
+// What ssh2 reports, translated once: pure, so that a table can test it.
+import { type ErrorCode, errnoOf, messageOf, TundError } from "../../shared/errors.ts";
+
+/** What ssh2 hangs on its errors. */
+interface Ssh2Error extends Error {
+  level?: string;
+  reason?: number | string;
+}
+
+/** Where a connection was when it failed. */
+export interface Stage {
+  /** `user@hostname:port`, for the message */
+  where: string;
+  phase: "handshake" | "authentication" | "established";
+}
+
+/** SSH_MSG_DISCONNECT reason codes (RFC 4253 section 11.1) that mean a refusal and not a loss. */
+const TOO_MANY_AUTHENTICATION_FAILURES = 2; // OpenSSH sends PROTOCOL_ERROR with that text
+
+/** Translates an error that ended a connection, or kept it from coming up. */
+export function connectionFailure(error: unknown, { where, phase }: Stage): TundError {
+  if (error instanceof TundError) return error;
+  const { level } = error as Ssh2Error;
+  const message = messageOf(error);
+  const make = (code: ErrorCode, text: string) => new TundError(code, text, { cause: error });
+  if (phase === "authentication" && (level === "client-authentication" || isTooMany(error)))
+    return make("AUTH_FAILED", `${where} refused authentication: ${message}`);
+  if (phase === "handshake" && /no matching/i.test(message))
+    return make("KEX_FAILED", `${where} and tund have no algorithm in common: ${message}`);
+  if (errnoOf(error) === "ECONNRESET" || errnoOf(error) === "EPIPE")
+    return make("CONNECTION_LOST", `${where} reset the connection`);
+  if (phase === "established")
+    return make("CONNECTION_LOST", `the connection to ${where} was lost: ${message}`);
+  return make("CONNECTION_LOST", `${where} ended the connection during ${phase}: ${message}`);
+}
+
+const isTooMany = (error: unknown): boolean =>
+  /too many authentication failures/i.test(messageOf(error)) ||
+  (error as { code?: unknown }).code === TOO_MANY_AUTHENTICATION_FAILURES;
+
+// RFC 4254 section 5.1, spelled as OpenSSH's log spells them (channels.c, reason2txt).
+const openFailures: Record<number, [ErrorCode, string]> = {
+  1: ["CHANNEL_PROHIBITED", "administratively prohibited"],
+  2: ["CHANNEL_CONNECT_FAILED", "connect failed"],
+  3: ["CHANNEL_UNKNOWN_TYPE", "unknown channel type"],
+  4: ["CHANNEL_RESOURCE_SHORTAGE", "resource shortage"],
+};
+
+/** Translates why a channel could not be opened: `connect failed: Connection refused`. */
+export function channelFailure(error: unknown): TundError {
+  if (error instanceof TundError) return error;
+  const { reason } = error as Ssh2Error;
+  const said = messageOf(error).replace("(SSH) Channel open failure: ", "");
+  const known = typeof reason === "number" ? openFailures[reason] : undefined;
+  if (known !== undefined) return new TundError(known[0], `${known[1]}: ${said}`, { cause: error });
+  if (reason === "") return new TundError("CHANNEL_CONNECT_FAILED", said, { cause: error });
+  return new TundError("CONNECTION_LOST", "the connection was lost while the channel was opening", {
+    cause: error,
+  });
+}

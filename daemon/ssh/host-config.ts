@@ -1,0 +1,271 @@
+// What ssh_config means for a host, as ssh itself says it (`ssh -G`): Match, Include, tokens and canonicalization are its work.
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import type { ConnectionOptions } from "../../shared/contract.ts";
+import { errnoOf, TundError } from "../../shared/errors.ts";
+import { formatAddress } from "../../shared/forward-spec.ts";
+import { type Person, type TokenSource, expandPath, tokensOf } from "./tokens.ts";
+
+/** Everything that decides a connection, resolved. */
+export interface HostConfig {
+  /** the name that the user gave */
+  host: string;
+  hostname: string;
+  port: number;
+  user: string;
+  family: 0 | 4 | 6;
+  bindAddress: string | null;
+  connectTimeoutMs: number;
+  keepaliveIntervalMs: number;
+  keepaliveCountMax: number;
+  tcpKeepAlive: boolean;
+  identityFiles: string[];
+  identitiesOnly: boolean;
+  publicKeyAllowed: boolean;
+  /** `SSH_AUTH_SOCK`, `none`, or a path */
+  identityAgent: string;
+  knownHostsFiles: string[];
+  userKnownHostsFile: string | null;
+  hostKeyAlias: string | null;
+  strictHostKeyChecking: "yes" | "ask" | "accept-new" | "no";
+  hashKnownHosts: boolean;
+  compression: boolean;
+  gatewayPorts: boolean;
+  /** what to use, in ssh's spelling; null where the user left the choice open */
+  algorithms: Record<"ciphers" | "macs" | "kexalgorithms" | "hostkeyalgorithms", string[] | null>;
+  /** equal for two names exactly when they mean the same connection */
+  identity: string;
+}
+
+/** `user@hostname:port`, for messages. */
+export const whereOf = ({ user, hostname, port }: HostConfig): string =>
+  `${user}@${formatAddress(hostname, port)}`;
+
+/** Settings by lower-case name, each with its values in order. */
+type Settings = ReadonlyMap<string, readonly string[]>;
+
+/** Answers what `ssh -G` prints for these arguments. Injected, so that tests can count the calls. */
+export type RunSsh = (args: readonly string[]) => Promise<string>;
+
+// What cannot change which connection it is: forwards, what would run in a session, logging, ssh's own multiplexing.
+const irrelevant = new Set(
+  (
+    "host identityfile localforward remoteforward dynamicforward clearallforwardings exitonforwardfailure gatewayports " +
+    "permitremoteopen streamlocalbindmask streamlocalbindunlink controlmaster controlpath controlpersist loglevel logverbose " +
+    "syslogfacility sessiontype requesttty remotecommand stdinnull forkafterauthentication sendenv setenv escapechar " +
+    "enableescapecommandline forwardx11 forwardx11trusted forwardx11timeout forwardagent xauthlocation visualhostkey " +
+    "localcommand permitlocalcommand tunnel tunneldevice tag"
+  ).split(" "),
+);
+
+const algorithmSettings = ["ciphers", "macs", "kexalgorithms", "hostkeyalgorithms"] as const;
+
+/** Resolves hosts by asking ssh. One per daemon: it keeps ssh's defaults, to tell them from the user's choices. */
+export class HostResolver {
+  readonly #run: RunSsh;
+  readonly #person: Person;
+  readonly #configFile: string | null;
+  #defaults: Promise<Settings> | undefined;
+
+  /** @param configFile the `-F` for every host that names none itself */
+  constructor(options: { person: Person; configFile: string | null; run?: RunSsh }) {
+    this.#person = options.person;
+    this.#configFile = options.configFile;
+    this.#run = options.run ?? runSsh;
+  }
+
+  /**
+   * Resolves a host with the options that came with it.
+   * @throws TundError HOST_CONFIG_FAILED with ssh's own words, SSH_NOT_FOUND, UNSUPPORTED for a way there that is not built yet
+   */
+  async resolve(host: string, options: ConnectionOptions = {}): Promise<HostConfig> {
+    const [settings, defaults] = await Promise.all([this.#ask(host, options), this.#sshDefaults()]);
+    refuseUnsupported(host, settings);
+    return toHostConfig(host, { settings, defaults, person: this.#person });
+  }
+
+  async #ask(host: string, options: ConnectionOptions): Promise<Settings> {
+    const text = await this.#run([...sshArguments(options, this.#configFile), "--", host]);
+    return parseSettings(text);
+  }
+
+  #sshDefaults(): Promise<Settings> {
+    this.#defaults ??= this.#run(["-F", "none", "--", "localhost"]).then(parseSettings);
+    this.#defaults.catch(() => (this.#defaults = undefined));
+    return this.#defaults;
+  }
+}
+
+/** The arguments of ssh(1) that these connection options stand for. */
+export function sshArguments(options: ConnectionOptions, configFile: string | null): string[] {
+  const file = options.configFile ?? configFile;
+  return [
+    ...(file === null ? [] : ["-F", file]),
+    ...(options.options ?? []).flatMap((option) => ["-o", option]),
+    ...(options.port === undefined ? [] : ["-p", String(options.port)]),
+    ...(options.user === undefined ? [] : ["-l", options.user]),
+    ...(options.identityFiles ?? []).flatMap((path) => ["-i", path]),
+    ...(options.jump === undefined ? [] : ["-J", options.jump]),
+    ...(options.addressFamily === undefined ? [] : [options.addressFamily === "inet" ? "-4" : "-6"]),
+  ];
+}
+
+const SSH_G_DEADLINE_MS = 20_000; // Match exec and canonicalization may wait for the network
+
+function runSsh(args: readonly string[]): Promise<string> {
+  const host = args.at(-1);
+  return new Promise((resolve, reject) => {
+    const child = execFile(
+      "ssh",
+      ["-T", "-G", ...args],
+      { timeout: SSH_G_DEADLINE_MS, maxBuffer: 1 << 20 },
+      (error, stdout, stderr) => {
+        if (error === null) return resolve(stdout);
+        if (errnoOf(error) === "ENOENT")
+          return reject(
+            new TundError(
+              "SSH_NOT_FOUND",
+              "there is no ssh on PATH, and tund asks 'ssh -G' what ssh_config means: install the OpenSSH client",
+            ),
+          );
+        const why = error.killed ? `no answer in ${SSH_G_DEADLINE_MS / 1000} s` : complaint(stderr);
+        return reject(
+          new TundError("HOST_CONFIG_FAILED", `ssh cannot resolve '${host}': ${why}`, { cause: error }),
+        );
+      },
+    );
+    child.stdin?.end();
+  });
+}
+
+const complaint = (stderr: string): string => {
+  const lines = stderr.split(/\r?\n/).filter((line) => line !== "" && !line.startsWith("Warning:"));
+  return lines.join("; ") || "it gave no reason";
+};
+
+/** Reads the output of `ssh -G`: a setting a line, its name in lower case; some settings stand on several lines. */
+export function parseSettings(text: string): Settings {
+  const settings = new Map<string, string[]>();
+  for (const line of text.split("\n")) {
+    const space = line.indexOf(" ");
+    if (space === -1) continue;
+    const name = line.slice(0, space).toLowerCase();
+    settings.set(name, [...(settings.get(name) ?? []), line.slice(space + 1)]);
+  }
+  return settings;
+}
+
+function refuseUnsupported(host: string, settings: Settings): void {
+  for (const name of ["proxyjump", "proxycommand"] as const) {
+    const value = settings.get(name)?.[0];
+    if (value === undefined || value === "none") continue;
+    const option = name === "proxyjump" ? "ProxyJump" : "ProxyCommand";
+    throw new TundError(
+      "UNSUPPORTED",
+      `${host} is reached by '${option} ${value}', which tund cannot do yet`,
+    );
+  }
+}
+
+interface Resolution {
+  settings: Settings;
+  defaults: Settings;
+  person: Person;
+}
+
+function toHostConfig(host: string, { settings, defaults, person }: Resolution): HostConfig {
+  const value = (name: string): string => settings.get(name)?.[0] ?? "";
+  const flag = (name: string): boolean => ["yes", "true"].includes(value(name));
+  const source: TokenSource = {
+    originalHost: originalHost(host),
+    hostname: value("hostname"),
+    port: Number(value("port")),
+    user: value("user"),
+    hostKeyAlias: value("hostkeyalias") || null,
+    proxyJump: "",
+  };
+  const tokens = tokensOf(source, person);
+  const identityFiles = (settings.get("identityfile") ?? [])
+    .filter((path) => path !== "none")
+    .map((path) => expandPath(path, tokens, person));
+  const userFiles = splitPaths(value("userknownhostsfile"));
+  return {
+    host,
+    hostname: source.hostname,
+    port: source.port,
+    user: source.user,
+    family: { inet: 4 as const, inet6: 6 as const }[value("addressfamily")] ?? 0,
+    bindAddress: value("bindaddress") || null,
+    ...timing(value),
+    tcpKeepAlive: flag("tcpkeepalive"),
+    identityFiles,
+    identitiesOnly: flag("identitiesonly"),
+    publicKeyAllowed: value("pubkeyauthentication") !== "false",
+    identityAgent: value("identityagent") || "SSH_AUTH_SOCK",
+    knownHostsFiles: [...userFiles, ...splitPaths(value("globalknownhostsfile"))],
+    userKnownHostsFile: userFiles[0] ?? null,
+    hostKeyAlias: source.hostKeyAlias,
+    strictHostKeyChecking: strictness(value("stricthostkeychecking")),
+    hashKnownHosts: flag("hashknownhosts"),
+    compression: flag("compression"),
+    gatewayPorts: flag("gatewayports"),
+    algorithms: chosenAlgorithms(settings, defaults),
+    identity: identityOf(settings, identityFiles),
+  };
+}
+
+// `ssh -G` prints 0 both for "off" and for "nothing said": a daemon that keeps links for weeks takes 15 s for both.
+const timing = (value: (name: string) => string) => ({
+  connectTimeoutMs: (Number(value("connecttimeout")) || 30) * 1000,
+  keepaliveIntervalMs: (Number(value("serveraliveinterval")) || 15) * 1000,
+  keepaliveCountMax: Number(value("serveralivecountmax") || 3),
+});
+
+function strictness(value: string): HostConfig["strictHostKeyChecking"] {
+  if (value === "true" || value === "yes") return "yes";
+  if (value === "false" || value === "no" || value === "off") return "no";
+  return value === "accept-new" ? "accept-new" : "ask";
+}
+
+function chosenAlgorithms(settings: Settings, defaults: Settings): HostConfig["algorithms"] {
+  const chosen: HostConfig["algorithms"] = {
+    ciphers: null,
+    macs: null,
+    kexalgorithms: null,
+    hostkeyalgorithms: null,
+  };
+  for (const name of algorithmSettings) {
+    const value = settings.get(name)?.[0];
+    // ssh's order of host keys is as good as ssh2's, and leaves out SHA-1; of the others ssh2's own is the faster one.
+    const always = name === "hostkeyalgorithms";
+    if (value !== undefined && (always || value !== defaults.get(name)?.[0])) chosen[name] = value.split(",");
+  }
+  return chosen;
+}
+
+function identityOf(settings: Settings, identityFiles: readonly string[]): string {
+  const deciding = [...settings]
+    .filter(([name]) => !irrelevant.has(name))
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  return createHash("sha256")
+    .update(JSON.stringify([deciding, identityFiles]))
+    .digest("hex");
+}
+
+/** The host part of `[user@]host` and `ssh://[user@]host[:port]`: what %n stands for. */
+const originalHost = (host: string): string =>
+  host.startsWith("ssh://") ? new URL(host).hostname : host.slice(host.lastIndexOf("@") + 1);
+
+// `ssh -G` prints several paths with spaces between them and no quotes: a path that has a space is told by being there.
+function splitPaths(value: string): string[] {
+  const words = value.split(" ").filter((word) => word !== "");
+  const paths: string[] = [];
+  for (let from = 0; from < words.length;) {
+    let to = words.length;
+    while (to > from + 1 && !existsSync(words.slice(from, to).join(" "))) to--;
+    paths.push(words.slice(from, to).join(" "));
+    from = to;
+  }
+  return paths.filter((path) => path !== "none");
+}

@@ -1,0 +1,65 @@
+// Expansion of tilde, ${ENV} and %-tokens where `ssh -G` leaves them as they were written (IdentityFile, CertificateFile).
+import { createHash } from "node:crypto";
+import { hostname as localHostname } from "node:os";
+import { TundError } from "../../shared/errors.ts";
+
+/** Who runs the daemon: what `~`, `%d`, `%i`, `%u` and `${ENV}` stand for. */
+export interface Person {
+  home: string;
+  uid: number;
+  username: string;
+  env: Readonly<Record<string, string | undefined>>;
+}
+
+/** The connection's own values, for %-tokens. */
+export interface TokenSource {
+  originalHost: string;
+  hostname: string;
+  port: number;
+  user: string;
+  hostKeyAlias: string | null;
+  proxyJump: string;
+}
+
+/** The TOKENS of ssh_config(5) that CertificateFile and IdentityFile accept. */
+export function tokensOf(source: TokenSource, person: Person): Record<string, string> {
+  const full = localHostname();
+  const port = String(source.port);
+  const connection = full + source.hostname + port + source.user + source.proxyJump;
+  return {
+    "%": "%",
+    C: createHash("sha1").update(connection).digest("hex"),
+    d: person.home,
+    h: source.hostname,
+    i: String(person.uid),
+    j: source.proxyJump,
+    k: source.hostKeyAlias ?? source.originalHost,
+    L: full.split(".")[0] ?? full,
+    l: full,
+    n: source.originalHost,
+    p: port,
+    r: source.user,
+    u: person.username,
+  };
+}
+
+/**
+ * Expands a path as ssh_config(5) does: `~`, then `${ENV}`, then %-tokens.
+ * @throws TundError HOST_CONFIG_FAILED for an unknown token or an environment variable that is not set
+ */
+export function expandPath(path: string, tokens: Readonly<Record<string, string>>, person: Person): string {
+  const fail = (what: string): TundError =>
+    new TundError("HOST_CONFIG_FAILED", `ssh_config names '${path}': ${what}`);
+  return path
+    .replace(/^~(?=\/|$)/, person.home)
+    .replaceAll(/\$\{([^}]*)\}/g, (_, name: string) => {
+      const value = person.env[name];
+      if (value === undefined) throw fail(`the environment variable ${name} is not set`);
+      return value;
+    })
+    .replaceAll(/%(.?)/g, (_, letter: string) => {
+      const value = tokens[letter];
+      if (value === undefined) throw fail(`the token %${letter} is not known`);
+      return value;
+    });
+}

@@ -1,0 +1,207 @@
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { HostResolver } from "../../daemon/ssh/host-config.ts";
+import { expandPath, tokensOf } from "../../daemon/ssh/tokens.ts";
+import type { ConnectionOptions } from "../../shared/contract.ts";
+
+const person = { home: "/home/me", uid: 1000, username: "me", env: { DIR: "/keys" } };
+let directory: string;
+let key: string;
+
+// The real ssh, over a configuration of this test's own.
+const resolver = async (config: string) => {
+  const file = join(directory, `config-${Math.random()}`);
+  await writeFile(file, config);
+  return new HostResolver({ person, configFile: file });
+};
+const resolve = async (config: string, host: string, options?: ConnectionOptions) =>
+  (await resolver(config)).resolve(host, options);
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "t-"));
+  key = join(directory, "key");
+  await writeFile(key, ""); // ssh passes over an -i that is not there
+});
+
+describe("a host, as ssh -G resolves it,", () => {
+  it("has what ssh_config says, with tokens and tilde expanded", async () => {
+    const config = await resolve(
+      `Host db
+         HostName db.example.com
+         User admin
+         Port 2222
+         IdentityFile ~/.ssh/%h-%r
+         IdentityFile \${DIR}/%n
+         IdentitiesOnly yes
+         HostKeyAlias database
+         UserKnownHostsFile /a /b
+         GlobalKnownHostsFile /dev/null
+         StrictHostKeyChecking accept-new
+         ServerAliveInterval 7
+         ServerAliveCountMax 2
+         ConnectTimeout 9`,
+      "db",
+    );
+    expect(config).toMatchObject({
+      host: "db",
+      hostname: "db.example.com",
+      user: "admin",
+      port: 2222,
+      identityFiles: ["/home/me/.ssh/db.example.com-admin", "/keys/db"],
+      identitiesOnly: true,
+      hostKeyAlias: "database",
+      knownHostsFiles: ["/a", "/b", "/dev/null"],
+      userKnownHostsFile: "/a",
+      strictHostKeyChecking: "accept-new",
+      keepaliveIntervalMs: 7000,
+      keepaliveCountMax: 2,
+      connectTimeoutMs: 9000,
+    });
+  });
+
+  it("has defaults that suit a daemon where ssh_config says nothing", async () => {
+    expect(await resolve("", "h")).toMatchObject({
+      hostname: "h",
+      port: 22,
+      family: 0,
+      strictHostKeyChecking: "ask",
+      keepaliveIntervalMs: 15_000,
+      keepaliveCountMax: 3,
+      identityAgent: "SSH_AUTH_SOCK",
+      algorithms: { ciphers: null, macs: null, kexalgorithms: null },
+    });
+  });
+
+  it("obeys Match, Include and the command line's options as ssh does", async () => {
+    await writeFile(join(directory, "included"), "Host *.in\n  Port 77\n");
+    const config = `Include ${directory}/included\nMatch host special exec true\n  User matched\n`;
+    expect(await resolve(config, "x.in")).toMatchObject({ port: 77 });
+    expect(await resolve(config, "special")).toMatchObject({ user: "matched" });
+    expect(
+      await resolve(config, "x.in", {
+        port: 5,
+        user: "u",
+        identityFiles: [key],
+        addressFamily: "inet6",
+        options: ["HostName=y"],
+      }),
+    ).toMatchObject({ port: 5, user: "u", identityFiles: [key], family: 6, hostname: "y" });
+  });
+
+  it("understands user@host and ssh:// as ssh does", async () => {
+    expect(await resolve("", "bob@h")).toMatchObject({ user: "bob", hostname: "h" });
+    expect(await resolve("", "ssh://bob@h:2022")).toMatchObject({ user: "bob", hostname: "h", port: 2022 });
+  });
+
+  it("knows a choice of ciphers from ssh's default", async () => {
+    expect((await resolve("Ciphers aes256-ctr,aes128-ctr", "h")).algorithms.ciphers).toEqual([
+      "aes256-ctr",
+      "aes128-ctr",
+    ]);
+    expect((await resolve("Port 3", "h")).algorithms.ciphers).toBeNull();
+  });
+
+  it.each([
+    ["Foo bar", "h", {}, "HOST_CONFIG_FAILED", /Bad configuration option: foo/],
+    ["", "bad host", {}, "HOST_CONFIG_FAILED", /hostname contains invalid characters/],
+    ["", "-oProxyCommand=x", {}, "HOST_CONFIG_FAILED", /hostname contains invalid characters/],
+    ["", "h", { configFile: "/no/such" }, "HOST_CONFIG_FAILED", /Can't open user config file \/no\/such/],
+    ["ProxyJump b", "h", {}, "UNSUPPORTED", /h is reached by 'ProxyJump b', which tund cannot do yet/],
+    ["", "h", { jump: "b" }, "UNSUPPORTED", /ProxyJump b/],
+    ["ProxyCommand nc %h %p", "h", {}, "UNSUPPORTED", /ProxyCommand nc/],
+    ["IdentityFile /x/%Z", "h", {}, "HOST_CONFIG_FAILED", /the token %Z is not known/],
+    ["IdentityFile ${NOT_SET_HERE}/x", "h", {}, "HOST_CONFIG_FAILED", /NOT_SET_HERE is not set/],
+  ] as const)("is refused with a reason: %s, %s, %j", async (config, host, options, code, message) => {
+    const failure = await resolve(config, host, options as ConnectionOptions).catch(
+      (error: unknown) => error,
+    );
+    expect(failure).toMatchObject({ code, message: expect.stringMatching(message) as string });
+  });
+
+  it("says so when there is no ssh, and recovers when there is", async () => {
+    const path = process.env["PATH"];
+    process.env["PATH"] = directory;
+    const hosts = await resolver("");
+    try {
+      await expect(hosts.resolve("h")).rejects.toMatchObject({ code: "SSH_NOT_FOUND" });
+    } finally {
+      process.env["PATH"] = path;
+    }
+    await expect(hosts.resolve("h")).resolves.toMatchObject({ hostname: "h" });
+  });
+});
+
+describe("the identity of a connection", () => {
+  const config = () => `
+    Host a b
+      HostName 10.0.0.1
+      User u
+      IdentityFile ${key}
+    Host b
+      LocalForward 1234 x:80
+      ForwardAgent yes
+      LogLevel DEBUG
+    Host other-key
+      HostName 10.0.0.1
+      User u
+      IdentityFile /k2
+    Host named-key
+      HostName 10.0.0.1
+      User u
+      IdentityFile /keys/%n
+    Host named-too
+      HostName 10.0.0.1
+      User u
+      IdentityFile /keys/%n
+    Host strict
+      HostName 10.0.0.1
+      User u
+      IdentityFile ${key}
+      UserKnownHostsFile /elsewhere`;
+  const identity = async (host: string, options?: ConnectionOptions) =>
+    (await resolve(config(), host, options)).identity;
+
+  it("is shared by two names that mean the same connection, whatever they forward or log", async () => {
+    expect(await identity("a")).toBe(await identity("b"));
+    expect(await identity("a")).toBe(await identity("u@10.0.0.1", { identityFiles: [key] }));
+  });
+
+  it.each([
+    ["another key", "other-key", {}],
+    ["other known hosts", "strict", {}],
+    ["another port", "a", { port: 23 }],
+    ["another user", "a", { user: "v" }],
+    ["another cipher", "a", { options: ["Ciphers=aes256-ctr"] }],
+    ["another host key alias", "a", { options: ["HostKeyAlias=x"] }],
+    ["another bind address", "a", { options: ["BindAddress=127.0.0.1"] }],
+  ])("differs with %s", async (_, host, options) => {
+    expect(await identity(host, options as ConnectionOptions)).not.toBe(await identity("a"));
+  });
+
+  it("differs where a token makes the key another one", async () => {
+    expect(await identity("named-key")).not.toBe(await identity("named-too"));
+  });
+});
+
+describe("a path's tokens", () => {
+  const tokens = tokensOf(
+    { originalHost: "db", hostname: "db.x", port: 22, user: "u", hostKeyAlias: null, proxyJump: "" },
+    person,
+  );
+  it.each([
+    ["~/a", "/home/me/a"],
+    ["~", "/home/me"],
+    ["~other/a", "~other/a"],
+    ["/a/~", "/a/~"],
+    ["%d/%h/%n/%k/%p/%r/%u/%i/%%", "/home/me/db.x/db/db/22/u/me/1000/%"],
+    ["${DIR}/x", "/keys/x"],
+  ])("%s is %s", (path, expanded) => {
+    expect(expandPath(path, tokens, person)).toBe(expanded);
+  });
+
+  it("make %C as ssh does", () => {
+    expect(expandPath("%C", tokens, person)).toMatch(/^[0-9a-f]{40}$/);
+  });
+});
