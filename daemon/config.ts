@@ -26,8 +26,6 @@ export interface Config {
   connect: readonly string[];
   logLevel: "debug" | "info" | "warn" | "error";
   logFormat: "json" | "pretty";
-  /** the authentication agent's socket, or null */
-  agent: string | null;
   person: Person;
 }
 
@@ -52,7 +50,6 @@ export function loadConfig(env: NodeJS.ProcessEnv, isTerminal: boolean): Readonl
     connect: settings.TUND_CONNECT?.split(/\s+/).filter((host) => host !== "") ?? [],
     logLevel: settings.TUND_LOG_LEVEL ?? "info",
     logFormat: settings.TUND_LOG_FORMAT ?? (isTerminal ? "pretty" : "json"),
-    agent: set["SSH_AUTH_SOCK"] ?? null,
     person: { home, uid, username, env },
   } satisfies Config);
 }

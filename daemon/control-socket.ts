@@ -1,11 +1,20 @@
 // Claims the control socket and gives it up: private from its first instant, never two daemons on one path.
 import { once } from "node:events";
 import { randomBytes } from "node:crypto";
-import { chmodSync, linkSync, lstatSync, mkdirSync, renameSync, type Stats, unlinkSync } from "node:fs";
+import {
+  chmodSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  renameSync,
+  type Stats,
+  statSync,
+  unlinkSync,
+} from "node:fs";
 import { get } from "node:http";
 import { connect, type Server } from "node:net";
 import { dirname, join } from "node:path";
-import { errnoOf } from "../shared/errors.ts";
+import { errnoOf, messageOf } from "../shared/errors.ts";
 import { routes } from "../shared/routes.ts";
 import { maxSocketPath } from "../shared/socket-path.ts";
 
@@ -57,8 +66,14 @@ function refuseLongPath(...paths: string[]): void {
 }
 
 function makePrivateDirectory(directory: string): void {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const { uid, mode } = lstatSync(directory);
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new Error(`cannot make ${directory} for the control socket: ${messageOf(error)}; set TUND_SOCKET`, {
+      cause: error,
+    });
+  }
+  const { uid, mode } = statSync(directory);
   const me = process.getuid?.() ?? uid;
   if (uid !== me && uid !== 0)
     throw new Error(

@@ -25,8 +25,7 @@ async function main(): Promise<void> {
   const resolver = new HostResolver({ person: config.person, configFile: config.sshConfig });
   const registry = new Registry({
     resolve: (host, options) => resolver.resolve(host, options),
-    dial: (host, signal) =>
-      connect({ config: host, agent: config.agent, clock, log: log.child({ host: host.host }), signal }),
+    dial: (host, signal) => connect({ config: host, clock, log: log.child({ host: host.host }), signal }),
     clock,
     random: Math.random,
     pid: process.pid,

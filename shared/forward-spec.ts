@@ -145,7 +145,7 @@ class SpecParser {
 
   // parse_fwd_field: fields end at ':', `[...]` is literal, a backslash takes the next character as it is.
   #fields(): Field[] {
-    let rest = this.#text.trimStart();
+    let rest = this.#text.replace(/^[ \t-\r]+/, "");
     const fields: Field[] = [];
     while (rest !== "") {
       if (fields.length === 4) throw this.#bad("it has more than four fields");
@@ -192,20 +192,27 @@ const forms: Record<ForwardKind, string> = {
   dynamic: "[bind_address:]port or /path",
 };
 
-const escapeField = (text: string): string =>
-  /[:\\]|^\[/.test(text) && !text.includes("]")
+// In brackets where that will do, since that is what people write; a ']' cannot stand in them.
+const writeField = (text: string, special: RegExp, brackets: boolean): string =>
+  brackets && text.search(special) !== -1 && !text.includes("]")
     ? `[${text}]`
-    : text.replaceAll(/[\\:]|^\[/g, String.raw`\$&`);
+    : text.replaceAll(special, String.raw`\$&`);
+
+// A space would be skipped at the start of a spec.
+const writePath = (path: string): string => writeField(path, /[:\\]|^[[\s]/g, true);
+
+// A slash makes a path of a field, in brackets too, unless a backslash stands before it.
+const writeHost = (host: string): string => writeField(host, /[:\\/]|^\[/g, !host.includes("/"));
 
 const bindFields = (bind: Bind): string[] => {
-  if ("path" in bind) return [escapeField(bind.path)];
-  return bind.address === null ? [String(bind.port)] : [escapeField(bind.address), String(bind.port)];
+  if ("path" in bind) return [writePath(bind.path)];
+  return bind.address === null ? [String(bind.port)] : [writeHost(bind.address), String(bind.port)];
 };
 
 const destinationFields = (destination: Destination): string[] => {
   if (destination === null) return [];
-  if ("path" in destination) return [escapeField(destination.path)];
-  return [escapeField(destination.host), String(destination.port)];
+  if ("path" in destination) return [writePath(destination.path)];
+  return [writeHost(destination.host), String(destination.port)];
 };
 
 /** Writes a spec as ssh takes it; parseForwardSpec reads the same spec back. */

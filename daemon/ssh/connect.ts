@@ -16,8 +16,6 @@ import { Login } from "./login.ts";
 
 export interface ConnectOptions {
   config: HostConfig;
-  /** the authentication agent's socket, or null */
-  agent: string | null;
   clock: Clock;
   log: Log;
   /** ends the attempt, and the connection that it became */
@@ -29,9 +27,9 @@ export interface ConnectOptions {
  * @throws TundError for whatever kept it from coming up
  */
 export async function connect(options: ConnectOptions): Promise<Connection> {
-  const { config, agent, clock, log, signal } = options;
+  const { config, clock, log, signal } = options;
   const [identities, known] = await Promise.all([
-    gatherIdentities({ config, agent: config.publicKeyAllowed ? agent : null, clock }),
+    gatherIdentities(config, clock),
     readKnownHosts(config.knownHostsFiles),
   ]);
   for (const problem of known.problems) log.warn({ problem }, "known hosts file not read");

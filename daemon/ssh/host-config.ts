@@ -23,8 +23,8 @@ export interface HostConfig {
   identityFiles: string[];
   identitiesOnly: boolean;
   publicKeyAllowed: boolean;
-  /** `SSH_AUTH_SOCK`, `none`, or a path */
-  identityAgent: string;
+  /** the authentication agent's socket, or null */
+  agent: string | null;
   knownHostsFiles: string[];
   userKnownHostsFile: string | null;
   hostKeyAlias: string | null;
@@ -202,7 +202,7 @@ function toHostConfig(host: string, { settings, defaults, person }: Resolution):
     identityFiles,
     identitiesOnly: flag("identitiesonly"),
     publicKeyAllowed: value("pubkeyauthentication") !== "false",
-    identityAgent: value("identityagent") || "SSH_AUTH_SOCK",
+    agent: agentSocket(value("identityagent") || "SSH_AUTH_SOCK", person),
     knownHostsFiles: [...userFiles, ...splitPaths(value("globalknownhostsfile"))],
     userKnownHostsFile: userFiles[0] ?? null,
     hostKeyAlias: source.hostKeyAlias,
@@ -221,6 +221,14 @@ const timing = (value: (name: string) => string) => ({
   keepaliveIntervalMs: (Number(value("serveraliveinterval")) || 15) * 1000,
   keepaliveCountMax: Number(value("serveralivecountmax") || 3),
 });
+
+// IdentityAgent: `none`, the name of an environment variable, or a path (which ssh has expanded).
+function agentSocket(setting: string, { env }: Person): string | null {
+  if (setting === "none") return null;
+  if (setting === "SSH_AUTH_SOCK") return env["SSH_AUTH_SOCK"] || null;
+  const variable = /^\$\{?(\w+)\}?$/.exec(setting)?.[1];
+  return variable === undefined ? setting : env[variable] || null;
+}
 
 function strictness(value: string): HostConfig["strictHostKeyChecking"] {
   if (value === "true" || value === "yes") return "yes";

@@ -28,15 +28,10 @@ interface IdentityFile {
   problem: string | null;
 }
 
-interface Circumstances {
-  config: HostConfig;
-  /** the agent's socket, or null */
-  agent: string | null;
-  clock: Clock;
-}
-
 /** Gathers what to offer. Never throws: an unusable key or agent is told in `skipped` and the others are tried. */
-export async function gatherIdentities({ config, agent, clock }: Circumstances): Promise<Identities> {
+export async function gatherIdentities(config: HostConfig, clock: Clock): Promise<Identities> {
+  if (!config.publicKeyAllowed) return { offers: [], skipped: ["any key: PubkeyAuthentication is off"] };
+  const { agent, user } = config;
   const skipped: string[] = [];
   const files = (await Promise.all(config.identityFiles.map(readIdentityFile))).filter(
     (file) => file !== null,
@@ -48,7 +43,6 @@ export async function gatherIdentities({ config, agent, clock }: Circumstances):
       return [];
     });
 
-  const { user } = config;
   const isHeld = (file: IdentityFile) => held.find((key) => file.blob?.equals(key.getPublicSSH()));
   const isNamed = (key: ParsedKey) => files.some((file) => file.blob?.equals(key.getPublicSSH()));
   const named = files.map(isHeld).filter((key) => key !== undefined);

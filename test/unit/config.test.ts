@@ -13,7 +13,6 @@ describe("the configuration", () => {
       connect: [],
       logLevel: "info",
       logFormat: "json",
-      agent: null,
     });
     expect(loadConfig({ HOME: "/h" }, true).logFormat).toBe("pretty");
   });

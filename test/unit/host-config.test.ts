@@ -6,7 +6,12 @@ import { HostResolver } from "../../daemon/ssh/host-config.ts";
 import { expandPath, tokensOf } from "../../daemon/ssh/tokens.ts";
 import type { ConnectionOptions } from "../../shared/contract.ts";
 
-const person = { home: "/home/me", uid: 1000, username: "me", env: { DIR: "/keys" } };
+const person = {
+  home: "/home/me",
+  uid: 1000,
+  username: "me",
+  env: { DIR: "/keys", SSH_AUTH_SOCK: "/agent", OTHER: "/other" },
+};
 let directory: string;
 let key: string;
 
@@ -69,9 +74,20 @@ describe("a host, as ssh -G resolves it,", () => {
       strictHostKeyChecking: "ask",
       keepaliveIntervalMs: 15_000,
       keepaliveCountMax: 3,
-      identityAgent: "SSH_AUTH_SOCK",
+      agent: "/agent",
       algorithms: { ciphers: null, macs: null, kexalgorithms: null },
     });
+  });
+
+  it.each([
+    ["IdentityAgent none", null],
+    ["IdentityAgent /some/agent", "/some/agent"],
+    ["IdentityAgent SSH_AUTH_SOCK", "/agent"],
+    ["IdentityAgent $OTHER", "/other"],
+    ["IdentityAgent $MISSING", null],
+    ["", "/agent"],
+  ])("has the agent that '%s' means", async (config, agent) => {
+    expect((await resolve(config, "h")).agent).toBe(agent);
   });
 
   it("obeys Match, Include and the command line's options as ssh does", async () => {

@@ -1,0 +1,64 @@
+// The daemon's rooms joined as main.ts joins them, in this process: the real client speaks to the real API.
+import { join } from "node:path";
+import { Client } from "../../cli/client.ts";
+import { buildServer } from "../../daemon/api/server.ts";
+import { claimControlSocket } from "../../daemon/control-socket.ts";
+import { Registry } from "../../daemon/masters/registry.ts";
+import { connect } from "../../daemon/ssh/connect.ts";
+import { HostResolver } from "../../daemon/ssh/host-config.ts";
+import { type Clock, systemClock } from "../../shared/clock.ts";
+import type { Log } from "../../shared/log.ts";
+import { tempDir } from "./tempDir.ts";
+
+export interface InProcess {
+  registry: Registry;
+  client: Client;
+  socket: string;
+  close(): Promise<void>;
+}
+
+const silent: Log = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+  child: () => silent,
+};
+
+/** Starts it with an ssh_config of the test's; `clock` times backoff and keepalive, and nothing else stands in for anything. */
+export async function startInProcess(sshConfig: string, clock: Clock = systemClock): Promise<InProcess> {
+  const directory = await tempDir();
+  const person = { home: directory.path, uid: 0, username: "me", env: {} };
+  const resolver = new HostResolver({ person, configFile: sshConfig });
+  const registry = new Registry({
+    resolve: (host, options) => resolver.resolve(host, options),
+    dial: (config, signal) => connect({ config, clock, log: silent, signal }),
+    clock,
+    random: () => 0,
+    pid: 4711,
+    log: silent,
+  });
+  const socket = join(directory.path, "s", "tund.sock");
+  const daemon = {
+    version: "1.2.3",
+    pid: 4711,
+    since: new Date(0).toISOString(),
+    socket,
+    node: process.version,
+    nativeCrypto: true,
+  };
+  const app = buildServer({ registry, daemon, log: silent });
+  await app.ready();
+  const claim = await claimControlSocket(app.server, socket, (mask) => process.umask(mask));
+  return {
+    registry,
+    client: new Client(socket),
+    socket,
+    close: async () => {
+      await registry.close(0);
+      claim.release();
+      await app.close();
+      await directory.remove();
+    },
+  };
+}

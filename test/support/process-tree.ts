@@ -1,0 +1,71 @@
+// Processes by their ancestry: sshd's sessions leave its process group, so a group's signal does not reach them.
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+
+interface Process {
+  pid: number;
+  parent: number;
+}
+
+/** All processes that live; zombies do not. */
+const processes = (): Process[] => (existsSync("/proc/self/stat") ? fromProc() : fromPs());
+
+/** Those of these process ids that still live. */
+export function living(pids: readonly number[]): number[] {
+  const all = new Set(processes().map(({ pid }) => pid));
+  return pids.filter((pid) => all.has(pid));
+}
+
+/** The ids of all living processes below `root`, nearest first. */
+export function descendants(root: number): number[] {
+  const all = processes();
+  const found = [root];
+  for (const ancestor of found)
+    found.push(...all.filter((one) => one.parent === ancestor).map((one) => one.pid));
+  return found.slice(1);
+}
+
+/** Sends a signal; gives whether there was a process to get it. */
+export function signal(pid: number, name: NodeJS.Signals): boolean {
+  try {
+    return process.kill(pid, name);
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Kills all processes below `root`, those included that they start meanwhile; `root` itself should be stopped, or it may
+ * start others.
+ */
+export function killDescendants(root: number): void {
+  // Each round kills what was there; what those had begun in between is found in the next one.
+  for (let round = 0; round < 100; round++) {
+    const found = descendants(root);
+    if (found.length === 0) return;
+    for (const pid of found) signal(pid, "SIGKILL");
+  }
+}
+
+// proc(5): `pid (name) state ppid ...`; the name may hold spaces and parentheses. Zombies are not living.
+function fromProc(): Process[] {
+  return readdirSync("/proc")
+    .filter((name) => /^[0-9]+$/.test(name))
+    .flatMap((name) => {
+      try {
+        const stat = readFileSync(`/proc/${name}/stat`, "utf8");
+        const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+        return state === "Z" || state === "X" ? [] : [{ pid: Number(name), parent: Number(parent) }];
+      } catch {
+        return []; // it ended while we looked
+      }
+    });
+}
+
+function fromPs(): Process[] {
+  const lines = execFileSync("ps", ["-A", "-o", "pid=,ppid=,stat="], { encoding: "utf8" }).trim().split("\n");
+  return lines
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, , state]) => !state?.startsWith("Z"))
+    .map(([pid, parent]) => ({ pid: Number(pid), parent: Number(parent) }));
+}

@@ -1,0 +1,124 @@
+// An SSH server of ssh2's, in this process, with switches: to refuse, stall, drop and say odd things.
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { type AddressInfo, connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import ssh2, { type Connection, type ServerChannel } from "ssh2";
+
+export interface Switches {
+  /** what becomes of a request to open direct-tcpip */
+  open: "connect" | "refuse" | "never";
+  /** whether the first login is let in */
+  authentication: "accept" | "refuse" | "never";
+}
+
+export interface SshServer {
+  port: number;
+  switches: Switches;
+  sshConfig: string;
+  /** connections that are authenticated now */
+  connections: () => number;
+  /** logins so far */
+  logins: () => number;
+  /** channels that are open now */
+  channels: () => number;
+  /** resets every connection */
+  drop(): void;
+  /** stops reading and answering, without closing anything */
+  freeze(): void;
+  close(): Promise<void>;
+}
+
+const { Server, utils } = ssh2;
+
+/** Starts a server on a free loopback port; `sshConfig` names it `fake`, with a key that it accepts. */
+export async function startSshServer(extraConfig: readonly string[] = []): Promise<SshServer> {
+  const hostKey = utils.generateKeyPairSync("ed25519");
+  const identity = utils.generateKeyPairSync("ed25519");
+  const directory = await mkdtemp(join(tmpdir(), "t-"));
+  const switches: Switches = { open: "connect", authentication: "accept" };
+  const sockets = new Set<Socket>();
+  const clients = new Set<Connection>();
+  const channels = new Set<ServerChannel>();
+  let logins = 0;
+
+  const server = new Server({ hostKeys: [hostKey.private] }, (client) => {
+    client.on("error", () => undefined);
+    client.on("close", () => clients.delete(client));
+    client.on("authentication", (context) => {
+      if (switches.authentication === "never") return;
+      if (switches.authentication === "accept" && context.method === "publickey") context.accept();
+      else context.reject(["publickey"]);
+    });
+    client.on("ready", () => {
+      logins++;
+      clients.add(client);
+    });
+    client.on("tcpip", (accept, reject, { destIP, destPort }) => {
+      if (switches.open === "never") return;
+      if (switches.open === "refuse") return reject();
+      const socket = connect({ host: destIP, port: destPort, allowHalfOpen: true });
+      socket.once("error", () => reject());
+      socket.once("connect", () => {
+        const channel = accept();
+        channels.add(channel);
+        channel.on("close", () => channels.delete(channel));
+        socket.removeAllListeners("error").on("error", () => channel.close());
+        channel.pipe(socket).pipe(channel);
+      });
+    });
+  });
+  // ssh2's Server hands out no sockets; its net.Server sees each one first.
+  const { _srv: listener } = server as unknown as {
+    _srv: { on(name: "connection", run: (socket: Socket) => void): void };
+  };
+  listener.on("connection", (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+
+  const sshConfig = join(directory, "ssh_config");
+  const parsed = utils.parseKey(hostKey.private);
+  if (parsed instanceof Error || Array.isArray(parsed)) throw new Error("unreadable host key");
+  await writeFile(join(directory, "id"), identity.private, { mode: 0o600 });
+  await writeFile(
+    join(directory, "known_hosts"),
+    `[127.0.0.1]:${port} ssh-ed25519 ${parsed.getPublicSSH().toString("base64")}\n`,
+  );
+  const lines = [
+    "Host fake fake-*",
+    "  HostName 127.0.0.1",
+    `  Port ${port}`,
+    "  User nobody",
+    `  IdentityFile ${join(directory, "id")}`,
+    "  IdentitiesOnly yes",
+    `  UserKnownHostsFile ${join(directory, "known_hosts")}`,
+    "  GlobalKnownHostsFile /dev/null",
+    ...extraConfig.map((line) => `  ${line}`),
+  ];
+  await writeFile(sshConfig, `${lines.join("\n")}\n`);
+
+  return {
+    port,
+    switches,
+    sshConfig,
+    connections: () => clients.size,
+    logins: () => logins,
+    channels: () => channels.size,
+    drop: () => sockets.forEach((socket) => socket.resetAndDestroy()),
+    freeze: () =>
+      sockets.forEach((socket) => {
+        socket.removeAllListeners("data").pause();
+        socket.write = () => true;
+      }),
+    close: async () => {
+      sockets.forEach((socket) => socket.destroy());
+      server.close();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,58 @@
+// A client's side of a connection, for tests.
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+
+/** Connects to a loopback port; half-open, so that an end is passed on as an end. @throws the socket's error */
+export async function dialLoopback(port: number, host = "127.0.0.1"): Promise<Socket> {
+  const socket = connect({ host, port, allowHalfOpen: true, noDelay: true });
+  await once(socket, "connect");
+  socket.on("error", () => undefined); // whoever reads is told as well
+  return socket;
+}
+
+/** All that arrives until the other side ends. @throws the socket's error */
+export async function readAll(socket: Socket): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  // Not `for await`: that destroys the socket at its end, and its other direction with it.
+  socket.on("data", (chunk: Buffer) => chunks.push(chunk)).resume();
+  if (!socket.readableEnded) await once(socket, "end");
+  return Buffer.concat(chunks);
+}
+
+/** How a connection came to its end, all data thrown away. */
+export async function endOf(socket: Socket): Promise<"end" | "reset"> {
+  try {
+    await readAll(socket);
+    return "end";
+  } catch {
+    return "reset";
+  }
+}
+
+/** Whether a loopback port refuses connections. */
+export async function refuses(port: number, host = "127.0.0.1"): Promise<boolean> {
+  try {
+    (await dialLoopback(port, host)).destroy();
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+/** Sends a text and reads until as much has come back. @throws Error when the other side ends before that */
+export async function echoed(socket: Socket, text: string): Promise<string> {
+  socket.write(text);
+  let got = "";
+  const over = new AbortController();
+  const gone = () => over.abort(new Error(`the connection ended after '${got}'`));
+  socket.once("end", gone).once("close", gone);
+  try {
+    while (got.length < text.length) {
+      const [chunk] = (await once(socket, "data", { signal: over.signal })) as [Buffer];
+      got += chunk.toString();
+    }
+  } finally {
+    socket.off("end", gone).off("close", gone);
+  }
+  return got;
+}
