@@ -1,0 +1,137 @@
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { build } from "esbuild";
+import { describe, expect, it } from "vitest";
+
+interface Import {
+  from: string;
+  to: string;
+  typeOnly: boolean;
+}
+
+const files = (directory: string): string[] =>
+  readdirSync(directory).flatMap((name) => {
+    const path = join(directory, name);
+    if (statSync(path).isDirectory()) return files(path);
+    return path.endsWith(".ts") && !path.endsWith(".d.ts") ? [path] : [];
+  });
+
+const sources = ["daemon", "cli", "shared"].flatMap(files);
+
+const importsOf = (file: string): Import[] =>
+  [
+    ...readFileSync(file, "utf8").matchAll(
+      /^(?:import|export)\s+(type\s)?[^;]*?from\s+"([^"]+)"|import\("([^"]+)"\)/gm,
+    ),
+  ].map(([, type, named, dynamic]) => {
+    const to = named ?? dynamic ?? "";
+    return {
+      from: file,
+      to: to.startsWith(".") ? relative(".", resolve(dirname(file), to)) : to,
+      typeOnly: type !== undefined,
+    };
+  });
+
+const imports = sources.flatMap(importsOf);
+
+/** The room of a file: `daemon/ssh`, `cli`, ...; a file that lies directly in daemon/ is a room of its own. */
+const roomOf = (file: string): string => {
+  const [top = "", second = ""] = file.split("/");
+  if (top !== "daemon") return top;
+  return second.endsWith(".ts") ? file : `daemon/${second}`;
+};
+
+// What each room may import, besides itself: arrows point down.
+const arrows: Record<string, string[]> = {
+  "daemon/main.ts": [
+    "daemon/config.ts",
+    "daemon/log.ts",
+    "daemon/control-socket.ts",
+    "daemon/api",
+    "daemon/masters",
+    "daemon/ssh",
+    "shared",
+  ],
+  "daemon/config.ts": ["daemon/ssh", "shared"],
+  "daemon/log.ts": ["daemon/config.ts", "shared"],
+  "daemon/control-socket.ts": ["shared"],
+  "daemon/api": ["daemon/masters", "shared"],
+  "daemon/masters": ["daemon/forwards", "daemon/ssh", "shared"],
+  "daemon/forwards": ["daemon/ssh", "shared"],
+  "daemon/ssh": ["shared"],
+  cli: ["shared"],
+  shared: [],
+};
+
+// One room per dependency, so that replacing one touches one folder.
+const owners: Record<string, string[]> = {
+  ssh2: ["daemon/ssh"],
+  fastify: ["daemon/api"],
+  pino: ["daemon/log.ts"],
+  "pino-pretty": ["daemon/log.ts"],
+  "env-schema": ["daemon/config.ts"],
+  typebox: ["shared", "daemon/config.ts"],
+};
+
+describe("the house", () => {
+  it("is read whole: the rules below see every room", () => {
+    expect(new Set(sources.map(roomOf))).toEqual(new Set(Object.keys(arrows)));
+    expect(imports.length).toBeGreaterThan(100);
+  });
+
+  it("has arrows that point down", () => {
+    const wrong = imports.filter(({ from, to }) => {
+      if (!to.includes("/") || !/^(daemon|cli|shared)\//.test(to)) return false;
+      return roomOf(to) !== roomOf(from) && !arrows[roomOf(from)]?.includes(roomOf(to));
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it("keeps each dependency in one room", () => {
+    const wrong = imports.filter(({ from, to }) => {
+      const name = to.startsWith("@") ? to : (to.split("/")[0] ?? "");
+      if (/^(node:|daemon|cli|shared)/.test(to)) return false;
+      return !owners[name]?.includes(roomOf(from));
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it("touches what ssh2 does not document in one file", () => {
+    const deep = imports.filter(({ to }) => to.startsWith("ssh2/")).map(({ from }) => from);
+    expect(new Set(deep)).toEqual(new Set(["daemon/ssh/ssh2-private.ts"]));
+  });
+
+  it("reads the environment and ends the process in the two programs' main files alone", () => {
+    const touching = sources.filter((file) =>
+      /\bprocess\.(env|exit|argv|exitCode|on|umask|stdout|stderr|cwd)\b/.test(
+        readFileSync(file, "utf8").replaceAll(/^\s*(\/\/|\*).*$/gm, ""),
+      ),
+    );
+    expect(touching.sort()).toEqual(["cli/main.ts", "daemon/main.ts"]);
+  });
+
+  it("shows the schemas to tunctl as types only", () => {
+    const values = imports.filter(
+      ({ from, to, typeOnly }) => roomOf(from) === "cli" && to === "shared/contract.ts" && !typeOnly,
+    );
+    expect(values).toEqual([]);
+  });
+
+  it("loads neither TypeBox nor fastify nor ssh2 into tunctl", async () => {
+    const { metafile } = await build({
+      entryPoints: ["cli/main.ts"],
+      bundle: true,
+      platform: "node",
+      format: "cjs",
+      write: false,
+      metafile: true,
+    });
+    expect(Object.keys(metafile.inputs).filter((input) => input.includes("node_modules"))).toEqual([]);
+  });
+
+  it("has no file over 300 lines, no barrel, and no room for leftovers", () => {
+    const long = sources.filter((file) => readFileSync(file, "utf8").split("\n").length > 301);
+    expect(long).toEqual([]);
+    expect(sources.filter((file) => /\/(utils?|helpers?|types|index|manager)\.ts$/i.test(file))).toEqual([]);
+  });
+});

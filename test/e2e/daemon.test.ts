@@ -1,0 +1,305 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmod, mkdir, stat, symlink, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { Readable } from "node:stream";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { startTund, type Tund, type TundOptions } from "../support/daemon.ts";
+import { echoServer, type LoopbackServer, pseudoRandom, sourceServer } from "../support/echo.ts";
+import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/freePort.ts";
+import { run } from "../support/run.ts";
+import { type Sshd, startSshd } from "../support/sshd.ts";
+import { dialLoopback, echoed, endOf, readAll, refuses } from "../support/tcp.ts";
+import { tempDir } from "../support/tempDir.ts";
+
+let sshd: Sshd;
+let echo: LoopbackServer;
+
+beforeAll(async () => {
+  sshd = await startSshd();
+  echo = await echoServer();
+});
+afterAll(async () => {
+  await echo?.close();
+  await sshd?.stop();
+});
+
+async function daemon(options: TundOptions = {}): Promise<Tund> {
+  const tund = await startTund({ ...options, env: { TUND_SSH_CONFIG: sshd.sshConfig, ...options.env } });
+  onTestFinished(async () => void (await tund.stop()));
+  return tund;
+}
+
+async function place(): Promise<string> {
+  const directory = await tempDir();
+  onTestFinished(() => directory.remove());
+  return directory.path;
+}
+
+/** Runs the built tund to its end: for what keeps it from starting. */
+const tundOnce = (env: Record<string, string>, args: string[] = []) =>
+  run(process.execPath, ["dist/tund.cjs", ...args], {
+    env: { PATH: process.env["PATH"], HOME: "/nonexistent", ...env },
+  });
+
+async function forward(tund: Tund, to: number): Promise<number> {
+  const port = await freePort();
+  expect(await tund.tunctl(["forward", "-L", `${port}:127.0.0.1:${to}`, "testhost"])).toMatchObject({
+    code: 0,
+    stderr: "",
+  });
+  return port;
+}
+
+describe("the control socket", () => {
+  it("is 0600 in a directory of 0700", async () => {
+    const tund = await daemon();
+    expect((await stat(tund.socket)).mode & 0o777).toBe(0o600);
+    expect((await stat(join(tund.socket, ".."))).mode & 0o777).toBe(0o700);
+  });
+
+  it("goes to one of several daemons that race for it; the others say who holds it", async () => {
+    const socket = join(await place(), "s", "tund.sock");
+    const racers = Array.from({ length: 4 }, () =>
+      spawn(process.execPath, ["dist/tund.cjs"], {
+        env: { PATH: process.env["PATH"], HOME: "/nonexistent", TUND_SOCKET: socket },
+        stdio: ["ignore", "ignore", "pipe"],
+      }),
+    );
+    onTestFinished(() => racers.forEach((racer) => racer.kill("SIGKILL")));
+    const said = racers.map((racer) => {
+      const lines = { text: "" };
+      racer.stderr.on("data", (chunk: Buffer) => (lines.text += chunk.toString()));
+      return lines;
+    });
+    await eventually(() => expect(racers.filter(({ exitCode }) => exitCode === 1)).toHaveLength(3));
+    const winner = racers.find(({ exitCode }) => exitCode === null);
+    await eventually(async () => {
+      const status = await run(process.execPath, ["dist/tunctl.cjs", "--socket", socket, "--json", "status"]);
+      expect(JSON.parse(status.stdout)).toMatchObject({ daemon: { pid: winner?.pid } });
+    });
+    for (const [index, racer] of racers.entries())
+      if (racer !== winner) expect(said[index]?.text).toContain(`tund: another tund holds ${socket}`);
+    const late = await tundOnce({ TUND_SOCKET: socket });
+    expect(late).toMatchObject({
+      code: 1,
+      stderr: `tund: another tund holds ${socket}: pid ${winner?.pid}\n`,
+    });
+  });
+
+  it("that a killed daemon left is replaced", async () => {
+    const home = await place();
+    const first = await daemon({ home });
+    await first.stop("SIGKILL");
+    expect(existsSync(first.socket)).toBe(true);
+    const second = await daemon({ home });
+    expect(second.socket).toBe(first.socket);
+    expect(await second.tunctl(["status"])).toMatchObject({ code: 0 });
+  });
+
+  it.each([
+    [
+      "too long a path",
+      async () => join(await place(), "x".repeat(120)),
+      /the control socket's path has \d+ bytes, and 107 are the limit/,
+    ],
+    [
+      "a directory where others may write",
+      async () => {
+        const at = await place();
+        await chmod(at, 0o777);
+        return join(at, "s");
+      },
+      /others may write in .*: the control socket needs a directory of its own/,
+    ],
+    [
+      "a file that is no socket",
+      async () => {
+        const at = await place();
+        await writeFile(join(at, "s"), "");
+        return join(at, "s");
+      },
+      /exists and is not a socket: remove it, or set TUND_SOCKET/,
+    ],
+    [
+      "a directory that cannot be made",
+      async () => {
+        const at = await place();
+        await writeFile(join(at, "file"), "");
+        return join(at, "file", "s");
+      },
+      /cannot make .* for the control socket: .*; set TUND_SOCKET/,
+    ],
+  ])("is refused: %s", async (_, path, message) => {
+    const socket = await path();
+    const { code, stderr } = await tundOnce({ TUND_SOCKET: socket });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(message);
+    expect(stderr.trim().split("\n")).toHaveLength(1);
+  });
+
+  it("in a directory that is a link elsewhere is judged by where it leads", async () => {
+    const at = await place();
+    await mkdir(join(at, "real"), { mode: 0o777 });
+    await chmod(join(at, "real"), 0o777);
+    await symlink(join(at, "real"), join(at, "link"));
+    const { code, stderr } = await tundOnce({ TUND_SOCKET: join(at, "link", "s") });
+    expect({ code, stderr }).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("others may write in") as string,
+    });
+  });
+});
+
+describe("a wrong setting", () => {
+  it.each([
+    [
+      { TUND_LOG_LEVEL: "loud" },
+      "tund: TUND_LOG_LEVEL is 'loud', and must be one of debug, info, warn, error\n",
+    ],
+    [{ TUND_SOKCET: "/x" }, expect.stringContaining("tund: TUND_SOKCET is not a setting of tund")],
+    [
+      { TUND_SSH_CONFIG: "/no/such" },
+      expect.stringContaining("tund: TUND_SSH_CONFIG names a file that cannot be read"),
+    ],
+  ])("%j ends it at once with one line", async (env, stderr) => {
+    expect(await tundOnce(env as Record<string, string>)).toMatchObject({ code: 1, stderr });
+  });
+
+  it("on its command line is refused, and --help tells the settings", async () => {
+    expect(await tundOnce({}, ["--frobnicate"])).toMatchObject({ code: 2 });
+    const help = await tundOnce({}, ["--help"]);
+    expect(help).toMatchObject({ code: 0, stderr: "" });
+    for (const name of [
+      "TUND_SOCKET",
+      "TUND_STATE_DIR",
+      "TUND_SSH_CONFIG",
+      "TUND_CONNECT",
+      "TUND_LOG_LEVEL",
+      "TUND_LOG_FORMAT",
+    ])
+      expect(help.stdout).toContain(name);
+  });
+});
+
+describe("the end of the daemon", () => {
+  it.each(["SIGTERM", "SIGINT"] as const)(
+    "by %s closes listeners, lets connections finish, removes the socket, and is 0",
+    async (signal) => {
+      const source = await sourceServer(30_000_000);
+      onTestFinished(() => source.close());
+      const tund = await daemon();
+      const port = await forward(tund, source.port);
+      const socket = await dialLoopback(port);
+      await once(socket, "data");
+      socket.pause();
+      process.kill(tund.pid, signal);
+      await eventually(async () => expect(await refuses(port)).toBe(true));
+      // Established, and read on only now: the rest still comes.
+      await readAll(socket);
+      socket.end();
+      expect(socket.bytesRead).toBe(30_000_000);
+      // SIGCONT asks nothing of it: its end is only waited for.
+      expect(await tund.stop("SIGCONT")).toEqual({ code: 0, signal: null });
+      expect(existsSync(tund.socket)).toBe(false);
+      await eventually(() => expect(sshd.sessions()).toEqual([]));
+    },
+  );
+
+  it("comes after 5 s at the latest, whatever is still open", async () => {
+    const tund = await daemon();
+    const port = await forward(tund, echo.port);
+    const socket = await dialLoopback(port);
+    await echoed(socket, "open");
+    const began = performance.now();
+    expect(await tund.stop()).toEqual({ code: 0, signal: null });
+    expect(performance.now() - began).toBeGreaterThan(4000);
+    await endOf(socket);
+  });
+
+  it("comes at once with a second signal", async () => {
+    const tund = await daemon();
+    const port = await forward(tund, echo.port);
+    await echoed(await dialLoopback(port), "open");
+    process.kill(tund.pid, "SIGTERM");
+    await eventually(async () => expect(await refuses(port)).toBe(true));
+    const began = performance.now();
+    expect(await tund.stop()).toEqual({ code: 143, signal: null });
+    expect(performance.now() - began).toBeLessThan(3000);
+  });
+});
+
+describe("the daemon", () => {
+  it("connects the hosts that TUND_CONNECT names, and keeps asking for those that are not there yet", async () => {
+    await sshd.addHost("down", { Port: await freePort() });
+    const tund = await daemon({ env: { TUND_CONNECT: "testhost down" } });
+    await eventually(async () => {
+      const { stdout } = await tund.tunctl(["status", "--json"]);
+      const { masters } = JSON.parse(stdout) as {
+        masters: { host: string; state: string; failure: { code: string } | null }[];
+      };
+      const named = Object.fromEntries(masters.map((master) => [master.host, master]));
+      expect(named).toMatchObject({
+        testhost: { state: "ready" },
+        down: { state: "waiting", failure: { code: "HOST_UNREACHABLE" } },
+      });
+    });
+  });
+
+  it("outlives the death of a master under load, and its forwards work again", async () => {
+    const source = await sourceServer(1_000_000_000);
+    onTestFinished(() => source.close());
+    const own = await startSshd();
+    onTestFinished(() => own.stop());
+    const tund = await daemon({ env: { TUND_SSH_CONFIG: own.sshConfig } });
+    const [down, both] = [await forward(tund, source.port), await forward(tund, echo.port)];
+    const downloads = await Promise.all([1, 2, 3].map(() => dialLoopback(down)));
+    const uploads = await Promise.all([1, 2, 3].map(() => dialLoopback(both)));
+    const ends = [...downloads, ...uploads].map((socket) => endOf(socket));
+    for (const socket of uploads)
+      pipeline(Readable.from(pseudoRandom(1_000_000_000)), socket).catch(() => undefined);
+    await eventually(() => expect(downloads.every(({ bytesRead }) => bytesRead > 1_000_000)).toBe(true));
+    await eventually(() => expect(uploads.every(({ bytesRead }) => bytesRead > 1_000_000)).toBe(true));
+    own.dropSessions();
+    await Promise.all(ends);
+    await eventually(async () => {
+      const socket = await dialLoopback(both);
+      expect(await echoed(socket, "again")).toBe("again");
+      socket.destroy();
+    });
+    const { stdout } = await tund.tunctl(["status", "--json"]);
+    expect(JSON.parse(stdout)).toMatchObject({
+      daemon: { pid: tund.pid },
+      masters: [{ state: "ready", reconnects: 1 }],
+    });
+    expect(tund.log()).not.toContain("cannot go on");
+  });
+
+  it("is checked and stopped and exited by name, and says so in words and codes", async () => {
+    const tund = await daemon();
+    expect(await tund.tunctl(["check"])).toMatchObject({ code: 2 });
+    expect(await tund.tunctl(["connect", "testhost"])).toMatchObject({ code: 0, stderr: "" });
+    expect(await tund.tunctl(["check"])).toMatchObject({
+      code: 0,
+      stdout: `Master running (pid=${tund.pid})\n`,
+    });
+    expect(await tund.tunctl(["exit"])).toMatchObject({ code: 0, stderr: "" });
+    expect(await tund.tunctl(["check", "testhost"])).toMatchObject({ code: 4 });
+    expect(await tund.tunctl(["stop", "testhost"])).toMatchObject({ code: 4 });
+    await eventually(() => expect(sshd.sessions()).toEqual([]));
+  });
+
+  it("that is not there is told with what to do, and exit code 3", async () => {
+    const { code, stderr } = await run(process.execPath, [
+      "dist/tunctl.cjs",
+      "--socket",
+      "/nonexistent/s",
+      "list",
+    ]);
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/^tunctl: no daemon answers on \/nonexistent\/s: start it with 'tund'/);
+  });
+});

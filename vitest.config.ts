@@ -1,0 +1,25 @@
+import { configDefaults, defineConfig } from "vitest/config";
+
+/** What a level of tests reaches: a room alone, the API in process, a real sshd, or the built programs. */
+const levels = {
+  unit: ["test/unit/**/*.test.ts", "test/*.test.ts"],
+  api: ["test/api/**/*.test.ts"],
+  ssh: ["test/ssh/**/*.test.ts"],
+  e2e: ["test/e2e/**/*.test.ts"],
+};
+
+export default defineConfig({
+  test: {
+    pool: "forks",
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    coverage: {
+      provider: "v8",
+      include: ["daemon/**/*.ts", "cli/**/*.ts", "shared/**/*.ts"],
+    },
+    projects: Object.entries(levels).map(([name, include]) => ({
+      extends: true as const,
+      test: { name, include, exclude: configDefaults.exclude },
+    })),
+  },
+});
