@@ -2,8 +2,6 @@
 import { listenTcp } from "../../daemon/forwards/tcp-listener.ts";
 
 const [address = "localhost", port = "0"] = process.argv.slice(2);
-const { boundTo, warnings, close } = await listenTcp({ address, port: Number(port) }, (socket) =>
-  socket.destroy(),
-);
-console.log(JSON.stringify({ boundTo, warnings }));
-close();
+const listening = await listenTcp({ address, port: Number(port) }, (socket) => socket.destroy());
+console.log(JSON.stringify({ boundTo: listening.boundTo, warnings: listening.warnings }));
+listening.close();
