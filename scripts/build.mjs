@@ -18,6 +18,6 @@ const common = {
 await Promise.all([
   // ssh2 stays outside: its compiled ciphers are found beside its own files.
   build({ ...common, entryPoints: ["daemon/main.ts"], outfile: "dist/tund.cjs", external: ["ssh2"] }),
-  build({ ...common, entryPoints: ["cli/main.ts"], outfile: "dist/tunctl.cjs", minify: true }),
+  build({ ...common, entryPoints: ["cli/main.ts"], outfile: "dist/tunctl.cjs" }),
 ]);
 await Promise.all(["dist/tund.cjs", "dist/tunctl.cjs"].map((file) => chmod(file, 0o755)));

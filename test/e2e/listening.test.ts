@@ -1,7 +1,11 @@
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import type { Forward, Master } from "../../shared/contract.ts";
 import { startTund } from "../support/daemon.ts";
-import { echoServer } from "../support/echo.ts";
+import { echoServer, pseudoRandom } from "../support/echo.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/freePort.ts";
 import { startSshd } from "../support/sshd.ts";
@@ -171,5 +175,32 @@ describe("a server that restricts forwarding", () => {
       code: 0,
       stdout: expect.stringMatching(/^Master running \(pid=\d+\)/) as string,
     });
+  });
+});
+
+describe("a server that rekeys often", () => {
+  it("loses no byte and no connection, under load in both directions", async () => {
+    const own = await startSshd({ config: ["RekeyLimit 2M"] });
+    const other = await startTund({ env: { TUND_SSH_CONFIG: own.sshConfig } });
+    onTestFinished(async () => {
+      await other.stop();
+      await own.stop();
+    });
+    const port = await freePort();
+    const spec = `${port}:127.0.0.1:${tunnel.echo.port}`;
+    expect(await other.tunctl(["forward", "-L", spec, "testhost"])).toMatchObject({ code: 0 });
+    const size = 60_000_000;
+    const digest = async () => {
+      const socket = await dialLoopback(port);
+      const hash = createHash("sha256");
+      socket.on("data", (chunk) => hash.update(chunk));
+      await Promise.all([pipeline(Readable.from(pseudoRandom(size)), socket), once(socket, "end")]);
+      return hash.digest("hex");
+    };
+    const expected = createHash("sha256");
+    for (const chunk of pseudoRandom(size)) expected.update(chunk);
+    expect(await Promise.all([digest(), digest()])).toEqual(Array(2).fill(expected.digest("hex")));
+    const { stdout } = await other.tunctl(["status", "--json"]);
+    expect(JSON.parse(stdout)).toMatchObject({ masters: [{ state: "ready", reconnects: 0 }] });
   });
 });

@@ -260,7 +260,7 @@ describe("the tables", () => {
     expect(await tunctl(["status", "nope"])).toMatchObject({
       code: 4,
       out: "",
-      err: "tunctl: the daemon has no master for 'nope'\n",
+      err: "tunctl: no master for nope\n",
     });
   });
 });

@@ -1,0 +1,30 @@
+import { formatAddress } from "../../shared/forward-spec.ts";
+import type { Command } from "../command.ts";
+import { connectionOf, connectionOptions } from "../connection-options.ts";
+import { hostOrOnly } from "../host.ts";
+import { confirm } from "../print.ts";
+
+/** Connects a host and keeps it connected. */
+export const connect: Command = {
+  name: "connect",
+  summary: "connect a host and keep it connected",
+  usage: "[options] [HOST]",
+  options: connectionOptions,
+  most: 1,
+  help: `Returns when its master is ready. HOST is [user@]host, an ssh_config alias, or ssh://[user@]host[:port].
+
+Examples:
+  tunctl connect db
+  tunctl connect -i ~/.ssh/id_work -o ServerAliveInterval=30 alice@bastion`,
+
+  async run(invocation) {
+    const connection = connectionOf(invocation);
+    const host = await hostOrOnly(invocation, invocation.positionals[0]);
+    const body = connection === undefined ? {} : { connection };
+    const master = await invocation.call("connectMaster", { params: { host }, body });
+    const server = master.server === null ? "" : `, ${master.server}`;
+    confirm(invocation, master, () => [
+      `connected to ${master.host} (${master.user}@${formatAddress(master.hostname, master.port)}${server})`,
+    ]);
+  },
+};

@@ -1,0 +1,43 @@
+import { has, type Option, usageError } from "../args.ts";
+import type { Command } from "../command.ts";
+import { connectionOf, connectionOptions } from "../connection-options.ts";
+import { warn } from "../fail.ts";
+import { forwardOptions, specsOf } from "../forward-options.ts";
+import { hostOrOnly } from "../host.ts";
+import { confirm } from "../print.ts";
+
+const gatewayPorts: Option = { short: "g", help: "a bind without an address accepts from everywhere" };
+
+/** Sets forwards up, all of them or none. */
+export const forward: Command = {
+  name: "forward",
+  summary: "set forwards up, connecting the host if it is not",
+  usage: "(-L SPEC | -R SPEC | -D SPEC)... [options] [HOST]",
+  options: [...forwardOptions, gatewayPorts, ...connectionOptions],
+  most: 1,
+  help: `Returns when all of them are active. If one cannot be, none of this command's is left.
+A forward that stands already is a success. \${NAME} in a SPEC comes from the environment,
+and a service's name may stand for a port.
+
+Examples:
+  tunctl forward -L 5432:localhost:5432 db
+  tunctl forward -L 8080:intranet:80 -D 1080 alice@bastion
+  tunctl forward -R 8022:localhost:22 -J bastion -p 2222 box`,
+
+  async run(invocation) {
+    const forwards = specsOf(invocation);
+    if (forwards.length === 0) throw usageError("forward needs at least one -L, -R or -D SPEC");
+    const connection = connectionOf(invocation);
+    const host = await hostOrOnly(invocation, invocation.positionals[0]);
+    const body = {
+      host,
+      forwards,
+      ...(connection === undefined ? {} : { connection }),
+      ...(has(invocation.given, gatewayPorts) ? { gatewayPorts: true } : {}),
+    };
+    const opened = await invocation.call("openForwards", { body });
+    for (const { spec, warnings } of opened.forwards)
+      for (const warning of warnings) warn(invocation, `${spec}: ${warning}`);
+    confirm(invocation, opened, () => opened.forwards.map(({ id, spec }) => `${id}  ${spec}`));
+  },
+};

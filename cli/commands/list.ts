@@ -1,0 +1,55 @@
+import type { Forward } from "../../shared/contract.ts";
+import { formatBind, formatDestination } from "../../shared/forward-spec.ts";
+import type { Command } from "../command.ts";
+import { failureText } from "../failure-text.ts";
+import { remark } from "../fail.ts";
+import { print } from "../print.ts";
+import { type Column, table } from "../table.ts";
+import { bytesText } from "../units.ts";
+
+/** Lists forwards. */
+export const list: Command = {
+  name: "list",
+  summary: "every forward, or those of one host",
+  usage: "[HOST]",
+  options: [],
+  most: 1,
+  help: `One line a forward: where it accepts, where its connections go, its state, its channels (open
+now, opened in total, failed), bytes in and out, and why it failed last. IN is what came from the
+network to whoever connected; OUT is what they sent.
+
+Examples:
+  tunctl list
+  tunctl list --json db`,
+
+  async run(invocation) {
+    const [host] = invocation.positionals;
+    const output = await invocation.call("listForwards", {
+      querystring: host === undefined ? {} : { host },
+    });
+    const { forwards } = output;
+    if (forwards.length === 0) remark(invocation, "no forwards");
+    const columns = columnsAt(invocation.context.now());
+    print(invocation, output, () => (forwards.length === 0 ? [] : table(columns, forwards)));
+  },
+};
+
+const columnsAt = (now: number): readonly Column<Forward>[] => [
+  { title: "ID", cell: (forward) => forward.id },
+  { title: "HOST", cell: (forward) => forward.host },
+  { title: "KIND", cell: (forward) => forward.kind },
+  { title: "BIND", cell: (forward) => formatBind(forward.bind) },
+  { title: "DESTINATION", cell: (forward) => formatDestination(forward.destination) },
+  { title: "STATE", cell: (forward) => forward.state },
+  { title: "OPEN", right: true, cell: ({ channels }) => String(channels.open) },
+  { title: "TOTAL", right: true, cell: ({ channels }) => String(channels.total) },
+  { title: "FAILED", right: true, cell: ({ channels }) => String(channels.failed) },
+  { title: "IN", right: true, cell: ({ bytes }) => bytesText(bytes.in) },
+  { title: "OUT", right: true, cell: ({ bytes }) => bytesText(bytes.out) },
+  { title: "LAST-FAILURE", cell: (forward) => troubleOf(forward, now) },
+];
+
+const troubleOf = ({ failure, warnings }: Forward, now: number): string =>
+  [failureText(failure, now), ...warnings.map((warning) => `warning: ${warning}`)]
+    .filter((text) => text !== "")
+    .join("; ");

@@ -1,0 +1,31 @@
+// The only writer to stderr: failures, warnings, and help for whoever did not ask for it.
+import { errors, messageOf, TundError } from "../shared/errors.ts";
+import type { Context, Invocation } from "./command.ts";
+import { plain } from "./plain.ts";
+
+/** Says why in one line, with the stack of an unexpected error if `verbose`. Gives the exit code. */
+export function fail(context: Context, error: unknown, verbose = false): number {
+  const expected = error instanceof TundError;
+  const message = expected ? error.message : `unexpected error: ${messageOf(error)}`;
+  context.stderr.write(`tunctl: ${plain(message)}\n`);
+  if (expected) return errors[error.code].exit;
+  if (verbose && error instanceof Error) context.stderr.write(`${error.stack}\n`);
+  return 1;
+}
+
+/** Warns in one line, unless -q. */
+export function warn(invocation: Invocation, message: string): void {
+  if (!invocation.quiet) invocation.context.stderr.write(`tunctl: warning: ${plain(message)}\n`);
+}
+
+/** Tells a person at a terminal what an empty stdout means, unless -q. */
+export function remark(invocation: Invocation, message: string): void {
+  const { context, quiet } = invocation;
+  if (context.stdout.isTTY && !quiet) context.stderr.write(`${plain(message)}\n`);
+}
+
+/** Shows help to whoever gave no verb. Gives the exit code. */
+export function refuse(context: Context, help: readonly string[]): number {
+  context.stderr.write(`${help.join("\n")}\n`);
+  return errors.INVALID_REQUEST.exit;
+}

@@ -1,0 +1,17 @@
+// What every verb takes, before it or after.
+import type { Option } from "./args.ts";
+
+export const socket: Option = {
+  long: "socket",
+  value: "PATH",
+  help: "the daemon's control socket (default: TUND_SOCKET, else where tund puts it)",
+};
+export const json: Option = { long: "json", help: "print JSON" };
+export const quiet: Option = { short: "q", long: "quiet", help: "no warnings" };
+export const verbose: Option = { short: "v", long: "verbose", help: "say more" };
+export const help: Option = { short: "h", long: "help", help: "help on tunctl or on the verb" };
+
+/** Stands before any verb, or in its place. */
+export const version: Option = { short: "V", long: "version", help: "the version of tunctl" };
+
+export const globalOptions: readonly Option[] = [socket, json, quiet, verbose, help];

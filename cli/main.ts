@@ -1,0 +1,35 @@
+// The only file here that touches `process`.
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { errnoOf, TundError } from "../shared/errors.ts";
+import type { Context } from "./command.ts";
+import { fail } from "./fail.ts";
+import { run } from "./run.ts";
+
+const context: Context = {
+  env: process.env,
+  // Getters, since a working directory that was removed matters only to who asks for it.
+  get cwd() {
+    return process.cwd();
+  },
+  get home() {
+    return homedir();
+  },
+  platform: process.platform,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  now: () => Date.now(),
+  readServices: () => readFileSync("/etc/services", "utf8"),
+};
+
+process.stdout.on("error", (error) => {
+  // Whoever read it (`| head -1`) has seen enough.
+  if (errnoOf(error) === "EPIPE") process.exit(0);
+  process.exit(fail(context, new TundError("INTERNAL", `cannot write to stdout: ${error.message}`)));
+});
+
+async function main(): Promise<void> {
+  process.exitCode = await run(process.argv.slice(2), context);
+}
+
+void main();

@@ -1,0 +1,16 @@
+// The only writer to stdout: what was asked for, and nothing else.
+import type { Invocation } from "./command.ts";
+import { plain, plainJson } from "./plain.ts";
+
+/** Prints an answer: `value` as JSON with --json, else the lines. */
+export function print(invocation: Invocation, value: unknown, lines: () => readonly string[]): void {
+  const { context, json } = invocation;
+  const text = json ? [plainJson(value)] : lines().map(plain);
+  if (text.length > 0) context.stdout.write(`${text.join("\n")}\n`);
+}
+
+/** Prints what a verb has changed: for a script only with --json or -v, for a person at a terminal unless -q. */
+export function confirm(invocation: Invocation, value: unknown, lines: () => readonly string[]): void {
+  const { context, json, quiet, verbose } = invocation;
+  if (json || verbose || (context.stdout.isTTY && !quiet)) print(invocation, value, lines);
+}

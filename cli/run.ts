@@ -1,0 +1,116 @@
+// argv → verb → exit code.
+import { TundError } from "../shared/errors.ts";
+import { version as own } from "../shared/version.ts";
+import { type Given, has, readArguments, usageError, valuesOf } from "./args.ts";
+import type { Client } from "./client.ts";
+import type { Command, Context, Invocation } from "./command.ts";
+import { fail, refuse, warn } from "./fail.ts";
+import * as globals from "./global-options.ts";
+import { commandNamed, shortHelp } from "./help-text.ts";
+import { chooseSocket } from "./socket.ts";
+import { verbs } from "./verbs.ts";
+
+interface Request {
+  command: Command;
+  given: readonly Given[];
+  positionals: readonly string[];
+}
+
+/** Runs one command line (without node and the script) in a context. Gives the exit code; never throws. */
+export async function run(argv: readonly string[], context: Context): Promise<number> {
+  let request: Request | undefined;
+  try {
+    request = read(argv);
+  } catch (error) {
+    return fail(context, error);
+  }
+  return request === undefined ? refuse(context, shortHelp(verbs)) : perform(request, context);
+}
+
+// Gives undefined when there is no verb.
+function read(argv: readonly string[]): Request | undefined {
+  const at = verbAt(argv);
+  const before = readArguments(
+    argv.slice(0, at),
+    [...globals.globalOptions, globals.version],
+    "a verb's own options come after it: see 'tunctl help'",
+  );
+  const name = argv[at] ?? nameInPlace(before.given);
+  if (name === undefined) {
+    if (before.problem !== undefined) throw before.problem;
+    return undefined;
+  }
+  const command = commandNamed(verbs, name);
+  const options = [...globals.globalOptions, ...command.options];
+  const after = readArguments(argv.slice(at + 1), options, `see 'tunctl help ${name}'`);
+  const given = [...before.given, ...after.given];
+  // Help goes before complaints: it may be what tells them right from wrong.
+  if (has(given, globals.help)) return helpOn(name, given, argv[at] !== undefined);
+  const problem = before.problem ?? after.problem;
+  if (problem !== undefined) throw problem;
+  return { command, given, positionals: after.positionals };
+}
+
+// What follows the verb has options of its own, so this reading counts only as far as the verb.
+function verbAt(argv: readonly string[]): number {
+  const { firstPositional } = readArguments(argv, globals.globalOptions, "");
+  return firstPositional === -1 ? argv.length : firstPositional;
+}
+
+function nameInPlace(given: readonly Given[]): string | undefined {
+  if (has(given, globals.help)) return "help";
+  return has(given, globals.version) ? "version" : undefined;
+}
+
+function helpOn(name: string, given: readonly Given[], isNamed: boolean): Request {
+  return { command: commandNamed(verbs, "help"), given, positionals: isNamed ? [name] : [] };
+}
+
+async function perform({ command, given, positionals }: Request, context: Context): Promise<number> {
+  const link: { client?: Client } = {};
+  const invocation: Invocation = {
+    context,
+    given,
+    positionals,
+    json: has(given, globals.json),
+    quiet: has(given, globals.quiet),
+    verbose: has(given, globals.verbose),
+    commands: verbs,
+    async call(verb, input) {
+      link.client ??= await open(chooseSocket(context, valuesOf(given, globals.socket).at(-1)));
+      return link.client.call(verb, input);
+    },
+  };
+  try {
+    refuseMisuse(command, invocation);
+    await command.run(invocation);
+  } catch (error) {
+    return fail(context, explained(error, difference(link.client)), invocation.verbose);
+  }
+  const different = difference(link.client);
+  if (different !== undefined) warn(invocation, `${different}: restart tund, or update tunctl`);
+  return 0;
+}
+
+// Loaded here, since `version`, `help` and mistakes need no HTTP.
+async function open(socketPath: string): Promise<Client> {
+  const { Client } = await import("./client.ts");
+  return new Client(socketPath);
+}
+
+function refuseMisuse({ name, most }: Command, { positionals, quiet, verbose }: Invocation): void {
+  if (quiet && verbose) throw usageError("-q and -v exclude each other");
+  const tooMany = positionals[most];
+  if (tooMany !== undefined) throw usageError(`unexpected argument '${tooMany}' (see 'tunctl help ${name}')`);
+}
+
+function difference(client: Client | undefined): string | undefined {
+  const theirs = client?.daemonVersion;
+  return theirs === undefined || theirs === own ? undefined : `tund is ${theirs}, this tunctl ${own}`;
+}
+
+// A failure is one line, and two versions that differ may be the reason.
+function explained(error: unknown, different: string | undefined): unknown {
+  if (different === undefined || !(error instanceof TundError)) return error;
+  return new TundError(error.code, `${error.message} (${different})`, { cause: error });
+}

@@ -1,0 +1,25 @@
+// Every verb, in the order of the help.
+import type { Command } from "./command.ts";
+import { cancel } from "./commands/cancel.ts";
+import { check } from "./commands/check.ts";
+import { connect } from "./commands/connect.ts";
+import { exit } from "./commands/exit.ts";
+import { forward } from "./commands/forward.ts";
+import { help } from "./commands/help.ts";
+import { list } from "./commands/list.ts";
+import { status } from "./commands/status.ts";
+import { stop } from "./commands/stop.ts";
+import { version } from "./commands/version.ts";
+
+export const verbs: readonly Command[] = [
+  forward,
+  cancel,
+  list,
+  status,
+  connect,
+  check,
+  stop,
+  exit,
+  version,
+  help,
+];
