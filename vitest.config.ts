@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { configDefaults, defineConfig } from "vitest/config";
 
 /** What a level of tests reaches: a room alone, the API in process, a real sshd, or the built programs. */
@@ -11,6 +12,8 @@ const levels = {
 export default defineConfig({
   test: {
     pool: "forks",
+    // Most tests wait for other processes rather than for a processor.
+    maxWorkers: Math.max(4, availableParallelism()),
     testTimeout: 30_000,
     hookTimeout: 60_000,
     coverage: {

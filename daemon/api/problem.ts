@@ -13,7 +13,7 @@ export function renderError(error: unknown, request: FastifyRequest, reply: Fast
 }
 
 /** Translates what fastify and the rooms below throw. Pure. */
-export function toTundError(error: unknown): TundError {
+function toTundError(error: unknown): TundError {
   if (error instanceof TundError) return error;
   const { statusCode = 500, validation, validationContext } = error as FastifyError;
   if (validation !== undefined)

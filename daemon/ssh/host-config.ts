@@ -98,7 +98,7 @@ export class HostResolver {
 }
 
 /** The arguments of ssh(1) that these connection options stand for. */
-export function sshArguments(options: ConnectionOptions, configFile: string | null): string[] {
+function sshArguments(options: ConnectionOptions, configFile: string | null): string[] {
   const file = options.configFile ?? configFile;
   return [
     ...(file === null ? [] : ["-F", file]),
@@ -145,7 +145,7 @@ const complaint = (stderr: string): string => {
 };
 
 /** Reads the output of `ssh -G`: a setting a line, its name in lower case; some settings stand on several lines. */
-export function parseSettings(text: string): Settings {
+function parseSettings(text: string): Settings {
   const settings = new Map<string, string[]>();
   for (const line of text.split("\n")) {
     const space = line.indexOf(" ");

@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { routes, type Verb } from "../../shared/routes.ts";
 import { echoServer, type LoopbackServer } from "../support/echo.ts";
-import { freePort } from "../support/freePort.ts";
+import { freePort } from "../support/free-port.ts";
 import { type InProcess, startInProcess } from "../support/in-process.ts";
 import { type SshServer, startSshServer } from "../support/ssh-server.ts";
 import { dialLoopback, echoed } from "../support/tcp.ts";

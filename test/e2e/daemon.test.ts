@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vites
 import { startTund, type Tund, type TundOptions } from "../support/daemon.ts";
 import { echoServer, type LoopbackServer, pseudoRandom, sourceServer } from "../support/echo.ts";
 import { eventually } from "../support/eventually.ts";
-import { freePort } from "../support/freePort.ts";
+import { freePort } from "../support/free-port.ts";
 import { run } from "../support/run.ts";
 import { type Sshd, startSshd } from "../support/sshd.ts";
 import { dialLoopback, echoed, endOf, readAll, refuses } from "../support/tcp.ts";

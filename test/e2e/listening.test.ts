@@ -7,7 +7,7 @@ import type { Forward, Master } from "../../shared/contract.ts";
 import { startTund } from "../support/daemon.ts";
 import { echoServer, pseudoRandom } from "../support/echo.ts";
 import { eventually } from "../support/eventually.ts";
-import { freePort } from "../support/freePort.ts";
+import { freePort } from "../support/free-port.ts";
 import { startSshd } from "../support/sshd.ts";
 import { dialLoopback, echoed, endOf, refuses } from "../support/tcp.ts";
 import { closing, startTunnel, type Tunnel } from "../support/tunnel.ts";

@@ -15,7 +15,7 @@ import {
   sourceServer,
 } from "../support/echo.ts";
 import { eventually } from "../support/eventually.ts";
-import { freePort } from "../support/freePort.ts";
+import { freePort } from "../support/free-port.ts";
 import { dialLoopback, echoed, endOf, readAll, refuses } from "../support/tcp.ts";
 import { closing, startTunnel, type Tunnel } from "../support/tunnel.ts";
 

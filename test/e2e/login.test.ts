@@ -6,7 +6,7 @@ import { startTund, type Tund } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Key, makeKey } from "../support/ssh-key.ts";
 import { type Sshd, startSshd } from "../support/sshd.ts";
-import { tempDir } from "../support/tempDir.ts";
+import { tempDir } from "../support/temp-dir.ts";
 
 let sshd: Sshd;
 let tund: Tund;

@@ -6,7 +6,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { startTund, type Tund, type TundOptions } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { run } from "../support/run.ts";
-import { tempDir } from "../support/tempDir.ts";
+import { tempDir } from "../support/temp-dir.ts";
 
 async function daemon(options: TundOptions = {}): Promise<Tund> {
   const tund = await startTund(options);

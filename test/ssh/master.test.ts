@@ -3,7 +3,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { type ManualClock, manualClock } from "../support/clock.ts";
 import { echoServer } from "../support/echo.ts";
 import { eventually } from "../support/eventually.ts";
-import { freePort } from "../support/freePort.ts";
+import { freePort } from "../support/free-port.ts";
 import { startInProcess } from "../support/in-process.ts";
 import { startSshServer } from "../support/ssh-server.ts";
 import { dialLoopback, echoed, endOf, readAll, refuses } from "../support/tcp.ts";

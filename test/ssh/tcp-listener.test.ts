@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { listenTcp } from "../../daemon/forwards/tcp-listener.ts";
-import { freePort } from "../support/freePort.ts";
+import { freePort } from "../support/free-port.ts";
 import { run } from "../support/run.ts";
 import { dialLoopback, refuses } from "../support/tcp.ts";
 

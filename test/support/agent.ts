@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { startInBackground } from "./background.ts";
 import { eventually } from "./eventually.ts";
 import { run } from "./run.ts";
-import { tempDir } from "./tempDir.ts";
+import { tempDir } from "./temp-dir.ts";
 
 export interface Agent {
   /** what SSH_AUTH_SOCK is to be */

@@ -8,7 +8,7 @@ import { type Background, startInBackground } from "./background.ts";
 import { eventually } from "./eventually.ts";
 import { killDescendants } from "./process-tree.ts";
 import { type Outcome, run, type RunOptions } from "./run.ts";
-import { tempDir } from "./tempDir.ts";
+import { tempDir } from "./temp-dir.ts";
 
 const program = (name: string): string => fileURLToPath(new URL(`../../dist/${name}.cjs`, import.meta.url));
 

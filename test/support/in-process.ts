@@ -8,7 +8,7 @@ import { connect } from "../../daemon/ssh/connect.ts";
 import { HostResolver } from "../../daemon/ssh/host-config.ts";
 import { type Clock, systemClock } from "../../shared/clock.ts";
 import type { Log } from "../../shared/log.ts";
-import { tempDir } from "./tempDir.ts";
+import { tempDir } from "./temp-dir.ts";
 
 export interface InProcess {
   registry: Registry;

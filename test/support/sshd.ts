@@ -6,12 +6,12 @@ import { userInfo } from "node:os";
 import { join } from "node:path";
 import { type Background, startInBackground } from "./background.ts";
 import { eventually } from "./eventually.ts";
-import { freePort } from "./freePort.ts";
+import { freePort } from "./free-port.ts";
 import { killDescendants, descendants, signal } from "./process-tree.ts";
 import { run } from "./run.ts";
 import { type Key, makeKey } from "./ssh-key.ts";
 import { SshConfig } from "./ssh-config.ts";
-import { tempDir } from "./tempDir.ts";
+import { tempDir } from "./temp-dir.ts";
 
 // sshd wants its own absolute path: it starts itself anew for each connection.
 const SSHD = "/usr/sbin/sshd";

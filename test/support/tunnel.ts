@@ -3,7 +3,7 @@ import { expect, onTestFinished } from "vitest";
 import type { Forward, Master } from "../../shared/contract.ts";
 import { startTund, type Tund } from "./daemon.ts";
 import { echoServer, type LoopbackServer } from "./echo.ts";
-import { freePort } from "./freePort.ts";
+import { freePort } from "./free-port.ts";
 import { type Sshd, startSshd } from "./sshd.ts";
 
 export interface Tunnel {

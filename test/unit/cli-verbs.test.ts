@@ -6,7 +6,7 @@ import type { Context } from "../../cli/command.ts";
 import { run } from "../../cli/run.ts";
 import type { Forward, Master } from "../../shared/contract.ts";
 import { version } from "../../shared/version.ts";
-import { tempDir } from "../support/tempDir.ts";
+import { tempDir } from "../support/temp-dir.ts";
 
 const now = Date.parse("2026-11-22T21:07:00.000Z");
 const ago = (seconds: number) => new Date(now - seconds * 1000).toISOString();
@@ -284,12 +284,17 @@ describe("HOST", () => {
     expect(await tunctl(["stop"])).toEqual({ code: 2, out: "", err: `tunctl: ${message}\n` });
   });
 
-  it("is the last of several words to cancel, unless a forward has that id or name", async () => {
+  it("is the last of several words to cancel if a master has that name, and no forward", async () => {
     const named = [forward, { ...forward, id: "q3xn", name: "web" }];
     const { requests, tunctl } = await cannedDaemon({ answers: { "GET /v1/forwards": { forwards: named } } });
-    for (const last of ["db", "q3xn", "web"]) await tunctl(["cancel", "f7k2", last]);
+    for (const last of ["db", "q3xn", "web", "gone"]) await tunctl(["cancel", "f7k2", last]);
     expect(
       requests.filter(([route]) => route === "POST /v1/forwards/cancel").map(([, body]) => body),
-    ).toEqual([{ ids: ["f7k2"], host: "db" }, { ids: ["f7k2", "q3xn"] }, { ids: ["f7k2", "web"] }]);
+    ).toEqual([
+      { ids: ["f7k2"], host: "db" },
+      { ids: ["f7k2", "q3xn"] },
+      { ids: ["f7k2", "web"] },
+      { ids: ["f7k2", "gone"] },
+    ]);
   });
 });

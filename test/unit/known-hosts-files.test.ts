@@ -7,7 +7,7 @@ import { appendKnownHost, parseKnownHosts, readKnownHosts, verdict } from "../..
 import { keyBlob, keyText } from "../support/key-blob.ts";
 import { run } from "../support/run.ts";
 import { type Key, makeKey } from "../support/ssh-key.ts";
-import { type TempDir, tempDir } from "../support/tempDir.ts";
+import { type TempDir, tempDir } from "../support/temp-dir.ts";
 
 const A = keyBlob("ssh-ed25519", "a");
 const B = keyBlob("ssh-ed25519", "b");
