@@ -10,7 +10,11 @@ const setting: Option = { short: "o", value: "KEY=VALUE", help: "an ssh_config o
 const port: Option = { short: "p", value: "PORT", help: "port of the SSH server" };
 const user: Option = { short: "l", value: "USER", help: "user to log in as" };
 const identity: Option = { short: "i", value: "FILE", help: "identity (private key); may be repeated" };
-const jump: Option = { short: "J", value: "HOST[,HOST...]", help: "connect by way of these hosts" };
+const jump: Option = {
+  short: "J",
+  value: "HOST[,HOST...]",
+  help: "connect by way of these hosts (not yet: refused)",
+};
 const inet: Option = { short: "4", help: "IPv4 only" };
 const inet6: Option = { short: "6", help: "IPv6 only" };
 

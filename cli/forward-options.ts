@@ -27,14 +27,18 @@ type Parse = (kind: ForwardKind, text: string, services: ServicePort) => Forward
 const local: Option = {
   short: "L",
   value: "SPEC",
-  help: "local: [bind_address:]port:host:hostport, either side may be a Unix socket's path",
+  help: "local: [bind_address:]port:host:hostport or [bind_address:]port:/path",
 };
 const remote: Option = {
   short: "R",
   value: "SPEC",
-  help: "remote: the same, accepted on the server; without a destination, SOCKS",
+  help: "remote: the same, accepted on the server (not yet: refused)",
 };
-const dynamic: Option = { short: "D", value: "SPEC", help: "dynamic: [bind_address:]port, SOCKS 4 and 5" };
+const dynamic: Option = {
+  short: "D",
+  value: "SPEC",
+  help: "dynamic: [bind_address:]port, SOCKS (not yet: refused)",
+};
 
 const kinds = new Map<Option, ForwardKind>([
   [local, "local"],

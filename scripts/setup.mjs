@@ -68,9 +68,13 @@ function npm(...args) {
   // The npm that runs us, if one does: another on PATH may be of another version.
   const path = process.env.npm_execpath;
   const [program, first] = path?.endsWith(".js") ? [process.execPath, [path]] : [path ?? "npm", []];
-  const quiet = ["--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"];
-  const patience = ["--fetch-retries=2", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000"];
-  return run(program, [...first, ...args, ...quiet, ...patience]);
+  return run(program, [...first, ...args, "--no-audit", "--no-fund", "--loglevel=error"]);
+}
+
+/** One short question: without a network npm would ask for every package in turn, for minutes. */
+function registryAnswers() {
+  const patience = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=15000"];
+  return !noNetwork.test(npm("view", "ssh2", "name", "--prefer-online", ...patience).output);
 }
 
 /** `npm ci` wants optional packages for every other system in the lockfile too, and a registry may not have had them all. */
@@ -82,17 +86,21 @@ function lacksOnlyOptionalPackages(output) {
 
 function installDependencies() {
   if (dependenciesAreCurrent()) return;
+  let online = true;
   const result = step("installing the dependencies (npm ci)", () => {
-    const clean = npm("ci");
+    online = registryAnswers();
+    const source = online ? "--prefer-offline" : "--offline";
+    const clean = npm("ci", source);
     // This too installs what the lockfile says, and leaves the lockfile as it is.
-    return clean.failed && lacksOnlyOptionalPackages(clean.output) ? npm("install", "--no-save") : clean;
+    return clean.failed && lacksOnlyOptionalPackages(clean.output)
+      ? npm("install", "--no-save", source)
+      : clean;
   });
   if (result.missing) stop("npm is not on PATH; it comes with Node");
   if (!result.failed) return;
-  if (noNetwork.test(result.output))
+  if (!online)
     stop(
-      "the package registry could not be reached; the first run needs a network:",
-      ...lastLines(result.output, 3),
+      "the package registry does not answer, and npm's cache has not everything: the first run needs a network",
     );
   stop("npm ci failed:", ...lastLines(result.output));
 }

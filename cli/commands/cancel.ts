@@ -19,7 +19,7 @@ without, it is HOST only if a master has that name, and no forward has it as its
 
 Examples:
   tunctl cancel -L 8080 db
-  tunctl cancel -L 127.0.0.1:8080 -R 8022:localhost:22 box
+  tunctl cancel -L 127.0.0.1:8080 -L 8443:intranet:443 box
   tunctl cancel f7k2 q3d9
   tunctl cancel --all db`,
 

@@ -21,8 +21,8 @@ and a service's name may stand for a port.
 
 Examples:
   tunctl forward -L 5432:localhost:5432 db
-  tunctl forward -L 8080:intranet:80 -D 1080 alice@bastion
-  tunctl forward -R 8022:localhost:22 -J bastion -p 2222 box`,
+  tunctl forward -L 8080:intranet:80 -L 8443:intranet:443 alice@bastion
+  tunctl forward -p 2222 -L 127.0.0.1:6379:/run/redis/redis.sock box`,
 
   async run(invocation) {
     const forwards = specsOf(invocation);
