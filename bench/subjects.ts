@@ -49,7 +49,7 @@ export async function startTundSubject(setting: Setting): Promise<Subject> {
   const { code, stderr } = await tund.tunctl(["forward", ...args]);
   if (code !== 0) {
     await tund.stop();
-    throw new Error(`tunctl forward: ${stderr}`);
+    throw new Error(`tunctl forward: ${stderr}${tund.log()}`);
   }
   return {
     name: "tund",

@@ -1,4 +1,5 @@
 // What a verb is, and what it is given to run with.
+import type { Readable } from "node:stream";
 import type { Given, Option } from "./args.ts";
 import type { Client } from "./client.ts";
 
@@ -8,13 +9,25 @@ interface Sink {
   readonly isTTY?: boolean | undefined;
 }
 
+/** stdout for bytes that are not ours to look at. */
+export interface RawSink {
+  /** Gives false when no more should be written until it is drained. */
+  write(bytes: Buffer): boolean;
+  onceDrained(run: () => void): void;
+  /** Closes it once all is written, so that its reader sees the end while we go on. */
+  end(): Promise<void>;
+}
+
 /** The caller's surroundings. main.ts makes it from `process`, the tests from plain values. */
 export interface Context {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   readonly home: string;
   readonly platform: NodeJS.Platform;
+  readonly stdin: Readable & { readonly isTTY?: boolean | undefined };
   readonly stdout: Sink;
+  /** stdout as bytes. */
+  readonly rawStdout: RawSink;
   readonly stderr: Sink;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -32,6 +45,8 @@ export interface Invocation {
   readonly verbose: boolean;
   /** Every verb there is, for `help`. */
   readonly commands: readonly Command[];
+  /** Where the daemon is spoken to. */
+  readonly socketPath: () => string;
   readonly call: Client["call"];
 }
 
@@ -48,5 +63,6 @@ export interface Command {
   readonly most: number;
   /** What else there is to say, with examples. */
   readonly help: string;
-  run(invocation: Invocation): Promise<void> | void;
+  /** Gives its exit code where it is not 0; what it throws says the code itself. */
+  run(invocation: Invocation): Promise<number | void> | number | void;
 }

@@ -35,7 +35,10 @@ export const connectionOptions: readonly Option[] = [
  * and -l, the last -F, -4 or -6, and refuses a second -J; paths are the caller's, so they are made absolute.
  * @throws TundError INVALID_REQUEST for a port that is none, or a second -J
  */
-export function connectionOf({ context, given }: Invocation): ConnectionOptions | undefined {
+export function connectionOf({
+  context,
+  given,
+}: Pick<Invocation, "context" | "given">): ConnectionOptions | undefined {
   const chosen: ConnectionOptions = {};
   const [file, settings] = [valuesOf(given, configFile).at(-1), valuesOf(given, setting)];
   const [portText, userName] = [valuesOf(given, port)[0], valuesOf(given, user)[0]];

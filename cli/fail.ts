@@ -29,3 +29,8 @@ export function refuse(context: Context, help: readonly string[]): number {
   context.stderr.write(`${help.join("\n")}\n`);
   return errors.INVALID_REQUEST.exit;
 }
+
+/** Says something in ssh's own words, which end as ssh ends its lines. */
+export function sayAsSsh(context: Context, text: string): void {
+  context.stderr.write(`${plain(text)}\r\n`);
+}

@@ -27,17 +27,17 @@ type Parse = (kind: ForwardKind, text: string, services: ServicePort) => Forward
 const local: Option = {
   short: "L",
   value: "SPEC",
-  help: "local: [bind_address:]port:host:hostport or [bind_address:]port:/path",
+  help: "local: [bind_address:]port:host:hostport, either side may be a Unix socket's path",
 };
 const remote: Option = {
   short: "R",
   value: "SPEC",
-  help: "remote: the same, accepted on the server (not yet: refused)",
+  help: "remote: the same, accepted on the server; without a destination, SOCKS",
 };
 const dynamic: Option = {
   short: "D",
   value: "SPEC",
-  help: "dynamic: [bind_address:]port, SOCKS (not yet: refused)",
+  help: "dynamic: [bind_address:]port or a path: SOCKS 4, 4a, 5 and HTTP CONNECT",
 };
 
 const kinds = new Map<Option, ForwardKind>([
@@ -45,6 +45,9 @@ const kinds = new Map<Option, ForwardKind>([
   [remote, "remote"],
   [dynamic, "dynamic"],
 ]);
+
+/** The kind of forward that an option names, if it names one. */
+export const kindOf = (option: Option): ForwardKind | undefined => kinds.get(option);
 
 /** What a verb that names forwards takes. */
 export const forwardOptions: readonly Option[] = [...kinds.keys()];
@@ -72,8 +75,11 @@ function forwardsOf({ context, given }: Invocation, parse: Parse): KindAndSpec[]
   });
 }
 
-// The daemon has another working directory, so a path on this side must be absolute. One on the server's side is its own affair.
-function canonical({ kind, bind, destination }: ForwardPattern, cwd: string): string {
+/**
+ * The text that the daemon takes. It has another working directory, so a path on this side is made absolute; one on the
+ * server's side is its own affair.
+ */
+export function canonical({ kind, bind, destination }: ForwardPattern, cwd: string): string {
   const bindHere = kind === "remote" ? bind : absolute(bind, cwd);
   if (destination === undefined) return formatBind(bindHere);
   const destinationHere = kind === "remote" ? absolute(destination, cwd) : destination;

@@ -1,5 +1,5 @@
 // The only file here that touches `process`.
-import { readFileSync } from "node:fs";
+import { closeSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { errnoOf, TundError } from "../shared/errors.ts";
 import type { Context } from "./command.ts";
@@ -16,7 +16,17 @@ const context: Context = {
     return homedir();
   },
   platform: process.platform,
+  // A getter, since making this stream costs time that most verbs need not spend.
+  get stdin() {
+    return process.stdin;
+  },
   stdout: process.stdout,
+  rawStdout: {
+    write: (bytes) => process.stdout.write(bytes),
+    onceDrained: (resume) => void process.stdout.once("drain", resume),
+    // end() alone leaves the descriptor open, and whoever reads it waiting.
+    end: () => new Promise((ended) => process.stdout.end(() => ended(closeSync(1)))),
+  },
   stderr: process.stderr,
   now: () => Date.now(),
   readServices: () => readFileSync("/etc/services", "utf8"),

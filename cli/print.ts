@@ -14,3 +14,8 @@ export function confirm(invocation: Invocation, value: unknown, lines: () => rea
   const { context, json, quiet, verbose } = invocation;
   if (json || verbose || (context.stdout.isTTY && !quiet)) print(invocation, value, lines);
 }
+
+/** Answers one command of a conversation. */
+export function answer({ context }: Invocation, text: string): void {
+  context.stdout.write(`${text.split("\n").map(plain).join("\n")}\n`);
+}

@@ -5,6 +5,7 @@ import { type Given, has, readArguments, usageError, valuesOf } from "./args.ts"
 import type { Client } from "./client.ts";
 import type { Command, Context, Invocation } from "./command.ts";
 import { fail, refuse, warn } from "./fail.ts";
+import { isDashO, isDashW } from "./ssh-spelling.ts";
 import * as globals from "./global-options.ts";
 import { commandNamed, shortHelp } from "./help-text.ts";
 import { chooseSocket } from "./socket.ts";
@@ -18,13 +19,19 @@ interface Request {
 
 /** Runs one command line (without node and the script) in a context. Gives the exit code; never throws. */
 export async function run(argv: readonly string[], context: Context): Promise<number> {
+  if (isDashO(argv)) return runDashO(argv, context);
   let request: Request | undefined;
   try {
-    request = read(argv);
+    request = read(isDashW(argv) ? ["stdio", ...argv] : argv);
   } catch (error) {
     return fail(context, error);
   }
   return request === undefined ? refuse(context, shortHelp(verbs)) : perform(request, context);
+}
+
+async function runDashO(argv: readonly string[], context: Context): Promise<number> {
+  const { dashO } = await import("./dash-o.ts");
+  return dashO(argv, context);
 }
 
 // Gives undefined when there is no verb.
@@ -76,20 +83,22 @@ async function perform({ command, given, positionals }: Request, context: Contex
     quiet: has(given, globals.quiet),
     verbose: has(given, globals.verbose),
     commands: verbs,
+    socketPath: () => chooseSocket(context, valuesOf(given, globals.socket).at(-1)),
     async call(verb, input) {
-      link.client ??= await open(chooseSocket(context, valuesOf(given, globals.socket).at(-1)));
+      link.client ??= await open(invocation.socketPath());
       return link.client.call(verb, input);
     },
   };
+  let code: number | void;
   try {
     refuseMisuse(command, invocation);
-    await command.run(invocation);
+    code = await command.run(invocation);
   } catch (error) {
     return fail(context, explained(error, difference(link.client)), invocation.verbose);
   }
   const different = difference(link.client);
   if (different !== undefined) warn(invocation, `${different}: restart tund, or update tunctl`);
-  return 0;
+  return code ?? 0;
 }
 
 // Loaded here, since `version`, `help` and mistakes need no HTTP.

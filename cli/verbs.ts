@@ -7,7 +7,9 @@ import { exit } from "./commands/exit.ts";
 import { forward } from "./commands/forward.ts";
 import { help } from "./commands/help.ts";
 import { list } from "./commands/list.ts";
+import { shell } from "./commands/shell.ts";
 import { status } from "./commands/status.ts";
+import { stdio } from "./commands/stdio.ts";
 import { stop } from "./commands/stop.ts";
 import { version } from "./commands/version.ts";
 
@@ -20,6 +22,8 @@ export const verbs: readonly Command[] = [
   check,
   stop,
   exit,
+  stdio,
+  shell,
   version,
   help,
 ];

@@ -1,68 +1,37 @@
-// Claims the control socket and gives it up: private from its first instant, never two daemons on one path.
-import { once } from "node:events";
-import { randomBytes } from "node:crypto";
-import {
-  chmodSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  renameSync,
-  type Stats,
-  statSync,
-  unlinkSync,
-} from "node:fs";
+// Claims the control socket: 0600 in a directory of 0700, and never two daemons on one path.
+import { chmodSync, mkdirSync, statSync } from "node:fs";
 import { get } from "node:http";
-import { connect, type Server } from "node:net";
-import { dirname, join } from "node:path";
-import { errnoOf, messageOf } from "../shared/errors.ts";
+import type { Server } from "node:net";
+import { dirname } from "node:path";
+import { messageOf } from "../shared/errors.ts";
 import { routes } from "../shared/routes.ts";
-import { maxSocketPath } from "../shared/socket-path.ts";
+import { listenAt, PathTakenError, PathTooLongError, type PlacedSocket } from "./unix-socket.ts";
 
-const PROBE_DEADLINE_MS = 2000;
-
-export interface ControlSocket {
-  path: string;
-  /** Removes the socket file, if it is still ours. */
-  release(): void;
-}
+const STATUS_DEADLINE_MS = 2000;
 
 /**
- * Listens on a Unix socket of mode 0600 in a directory of mode 0700. As OpenSSH does for its ControlPath, the socket is
- * bound under a name of its own and linked into place: it appears complete, or not at all, and link() lets one daemon
- * win. A socket on which nobody answers is replaced.
+ * Listens on the control socket, whose directory is made if it is missing.
  * @throws Error of one line: who holds it, what is wrong with the path or its directory
  */
-export async function claimControlSocket(
-  server: Server,
-  path: string,
-  umask: (mask: number) => number,
-): Promise<ControlSocket> {
-  const directory = dirname(path);
-  const own = join(directory, `.${randomBytes(3).toString("hex")}`);
-  refuseLongPath(path, own);
-  makePrivateDirectory(directory);
-  await listen(server, own, umask);
+export async function claimControlSocket(server: Server, path: string): Promise<PlacedSocket> {
+  makePrivateDirectory(dirname(path));
   try {
-    const inode = lstatSync(own).ino;
-    await linkInPlace(own, path);
-    return { path, release: () => unlinkIfOurs(path, inode) };
+    return await listenAt(server, { path, mode: 0o600, replaceAny: false });
   } catch (error) {
-    server.close();
-    throw error;
-  } finally {
-    unlinkQuietly(own);
+    throw await explain(error, path);
   }
 }
 
-function refuseLongPath(...paths: string[]): void {
-  const limit = maxSocketPath(process.platform);
-  for (const path of paths) {
-    const length = Buffer.byteLength(path);
-    if (length > limit)
-      throw new Error(
-        `the control socket's path has ${length} bytes, and ${limit} are the limit: ${path}; set TUND_SOCKET to a shorter one`,
-      );
-  }
+async function explain(error: unknown, path: string): Promise<unknown> {
+  if (error instanceof PathTooLongError)
+    return new Error(`the control socket: ${error.message}; set TUND_SOCKET to a shorter one`, {
+      cause: error,
+    });
+  if (!(error instanceof PathTakenError)) return error;
+  if (error.obstacle === "answered")
+    return new Error(`another tund holds ${path}${await holder(path)}`, { cause: error });
+  const what = error.obstacle === "foreign" ? "belongs to another user" : "exists and is not a socket";
+  return new Error(`${path} ${what}: remove it, or set TUND_SOCKET`, { cause: error });
 }
 
 function makePrivateDirectory(directory: string): void {
@@ -74,7 +43,7 @@ function makePrivateDirectory(directory: string): void {
     });
   }
   const { uid, mode } = statSync(directory);
-  const me = process.getuid?.() ?? uid;
+  const me = process.geteuid?.() ?? uid;
   if (uid !== me && uid !== 0)
     throw new Error(
       `the directory ${directory} belongs to uid ${uid}: the control socket would not be private there`,
@@ -87,89 +56,20 @@ function makePrivateDirectory(directory: string): void {
   if (uid === me && (mode & 0o077) !== 0) chmodSync(directory, 0o700);
 }
 
-async function listen(server: Server, path: string, umask: (mask: number) => number): Promise<void> {
-  // bind() happens within listen(): between the two calls nothing else runs.
-  const before = umask(0o177);
-  try {
-    server.listen(path);
-  } finally {
-    umask(before);
-  }
-  await once(server, "listening");
-}
-
-async function linkInPlace(own: string, path: string): Promise<void> {
-  for (;;) {
-    try {
-      return linkSync(own, path);
-    } catch (error) {
-      if (errnoOf(error) !== "EEXIST") throw error;
-    }
-    const found = statOf(path);
-    if (found === undefined) continue;
-    if (!found.isSocket())
-      throw new Error(`${path} exists and is not a socket: remove it, or set TUND_SOCKET`);
-    if (await answers(path)) throw new Error(`another tund holds ${path}${await holder(path)}`);
-    bury(path, found);
-  }
-}
-
-// Another daemon may replace the stale socket between the look and the removal: only what was looked at is removed, and
-// what was not is put back.
-function bury(path: string, stale: Stats): void {
-  const grave = `${path}.${randomBytes(3).toString("hex")}`;
-  try {
-    renameSync(path, grave);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return;
-    throw error;
-  }
-  if (lstatSync(grave).ino !== stale.ino) {
-    try {
-      linkSync(grave, path);
-    } catch (error) {
-      if (errnoOf(error) !== "EEXIST") throw error;
-    }
-  }
-  unlinkSync(grave);
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connect(path);
-    probe.once("connect", () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once("error", () => resolve(false));
-  });
-}
-
 function holder(socketPath: string): Promise<string> {
   return new Promise((resolve) => {
     const request = get(
-      { socketPath, path: routes.getStatus.url, timeout: PROBE_DEADLINE_MS },
+      { socketPath, path: routes.getStatus.url, timeout: STATUS_DEADLINE_MS },
       (response) => {
         let text = "";
         response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
-        response.on("end", () => resolve(/"pid":(\d+)/.exec(text)?.[1]?.replace(/^/, ": pid ") ?? ""));
+        response.on("end", () => {
+          const pid = /"pid":(\d+)/.exec(text)?.[1];
+          resolve(pid === undefined ? "" : `: pid ${pid}`);
+        });
       },
     );
     request.on("timeout", () => request.destroy());
     request.on("error", () => resolve(""));
   });
-}
-
-const statOf = (path: string): Stats | undefined => lstatSync(path, { throwIfNoEntry: false });
-
-function unlinkIfOurs(path: string, inode: number): void {
-  if (statOf(path)?.ino === inode) unlinkQuietly(path);
-}
-
-function unlinkQuietly(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if (errnoOf(error) !== "ENOENT") throw error;
-  }
 }

@@ -19,6 +19,7 @@ async function main(): Promise<void> {
   const [argument] = process.argv.slice(2);
   if (argument !== undefined) return answer(argument);
   assertSsh2();
+  process.umask(0o077); // what it makes is its user's alone, sockets from their first instant
   const config = loadConfig(process.env, process.stderr.isTTY);
   const log = await createLog(config);
   process.on("uncaughtExceptionMonitor", (error) => log.error({ err: error }, "tund cannot go on"));
@@ -41,7 +42,7 @@ async function main(): Promise<void> {
   };
   const app = buildServer({ registry, daemon, log });
   await app.ready();
-  const socket = await claimControlSocket(app.server, config.socket, (mask) => process.umask(mask));
+  const socket = await claimControlSocket(app.server, config.socket);
   log.info({ socket: socket.path, pid: process.pid, version }, "tund is ready");
   if (!daemon.nativeCrypto)
     log.warn({}, "ssh2's compiled ciphers are missing: forwards will cost about twice the CPU");

@@ -61,7 +61,8 @@ export const Forward = Type.Object(
     spec: Type.String(),
     bind: Type.Union([Type.Object({ address: Type.String(), port: Port }, strict), UnixEnd]),
     destination: nullable(Type.Union([Type.Object({ host: Type.String(), port: Port }, strict), UnixEnd])),
-    boundTo: Type.Array(Type.String(), { description: "the addresses that listen" }),
+    allocatedPort: nullable(Type.Integer({ description: "the port that the server chose for -R 0" })),
+    boundTo: Type.Array(Type.String(), { description: "the addresses and paths that listen" }),
     state: Type.Enum(["pending", "active", "failed", "closing", "closed"]),
     since: Moment,
     failure: nullable(Failure),
@@ -97,6 +98,7 @@ export const Master = Type.Object(
     retryAt: nullable(Moment),
     via: Type.Array(Type.String(), { description: "jump hosts, nearest first" }),
     muxSocket: nullable(Type.String()),
+    warnings: Type.Array(Type.String(), { description: "forwards of ssh_config that could not be set up" }),
     forwards: Type.Integer(),
     channels: Type.Integer({ description: "open channels, those of cancelled forwards included" }),
   },
@@ -158,8 +160,53 @@ export const CancelRequest = Type.Object(
     ),
     ids: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 64 }), { maxItems: 256 })),
     all: Type.Optional(Type.Boolean()),
+    drainSeconds: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 86_400,
+        description: "end established channels after that long; left out, they live on",
+      }),
+    ),
   },
   { ...strict, $id: "CancelRequest" },
+);
+
+const ResolveRequest = Type.Object(
+  { host: Host, connection: Type.Optional(ConnectionOptions) },
+  { ...strict, $id: "ResolveRequest" },
+);
+
+export const Resolved = Type.Object(
+  {
+    host: Type.String(),
+    hostname: Type.String(),
+    user: Type.String(),
+    port: Port,
+    forwards: Type.Array(KindAndSpec, {
+      description: "LocalForward, RemoteForward, DynamicForward of ssh_config",
+    }),
+    clearAllForwardings: Type.Boolean(),
+    exitOnForwardFailure: Type.Boolean(),
+  },
+  { ...strict, $id: "Resolved" },
+);
+
+const StdioRequest = Type.Object(
+  {
+    host: Host,
+    connection: Type.Optional(ConnectionOptions),
+    destination: Type.String({ minLength: 1, maxLength: 1200, description: "host:port, [v6]:port or /path" }),
+  },
+  { ...strict, $id: "StdioRequest" },
+);
+
+const Stdio = Type.Object(
+  {
+    ticket: Type.String({
+      description: "good for 10 s and one connection: GET /v1/stdio/TICKET with Upgrade: tund-stdio",
+    }),
+  },
+  { ...strict, $id: "Stdio" },
 );
 
 interface RouteSchema {
@@ -218,6 +265,16 @@ export const contract = {
     body: CancelRequest,
     response: answers(ForwardList),
   },
+  resolveHost: {
+    summary: "What ssh_config means for a host, its forwards included; nothing is dialled",
+    body: ResolveRequest,
+    response: answers(Resolved),
+  },
+  openStdio: {
+    summary: "Open a channel for the caller's own stdin and stdout (ssh -W); answers when it is open",
+    body: StdioRequest,
+    response: answers(Stdio),
+  },
 } as const satisfies Record<Verb, RouteSchema>;
 
 export type ConnectionOptions = Static<typeof ConnectionOptions>;
@@ -228,6 +285,7 @@ export type Master = Static<typeof Master>;
 export type Status = Static<typeof Status>;
 export type Check = Static<typeof Check>;
 export type OpenRequest = Static<typeof OpenRequest>;
+export type Resolved = Static<typeof Resolved>;
 export type CancelRequest = Static<typeof CancelRequest>;
 
 type Part<V extends Verb, P extends "params" | "querystring" | "body"> =

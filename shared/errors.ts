@@ -25,6 +25,7 @@ export const errors = {
 
   BIND_IN_USE: { status: 409, exit: 5 },
   BIND_FAILED: { status: 422, exit: 1 },
+  FORWARD_REFUSED: { status: 502, exit: 1 },
 
   CHANNEL_PROHIBITED: { status: 502, exit: 1 },
   CHANNEL_CONNECT_FAILED: { status: 502, exit: 1 },

@@ -47,7 +47,7 @@ export function parseForwardSpec(
   services: ServicePort = noServices,
 ): ForwardSpec {
   const parse = new SpecParser(kind, text, services);
-  return parse.whole();
+  return parse.whole(kind);
 }
 
 /**
@@ -60,23 +60,34 @@ export function parseForwardPattern(
   services: ServicePort = noServices,
 ): ForwardPattern {
   const parse = new SpecParser(kind, text, services);
-  return parse.pattern();
+  return parse.pattern(kind);
+}
+
+/**
+ * Parses where `stdio` goes, as `ssh -W` takes it: `host:port`, `[v6]:port` or `/path`.
+ * @throws TundError INVALID_REQUEST
+ */
+export function parseStdioDestination(
+  text: string,
+  services: ServicePort = noServices,
+): Exclude<Destination, null> {
+  const parse = new SpecParser("stdio", text, services);
+  return parse.destination();
 }
 
 class SpecParser {
-  readonly #kind: ForwardKind;
+  readonly #what: ForwardKind | "stdio";
   readonly #text: string;
   readonly #services: ServicePort;
 
-  constructor(kind: ForwardKind, text: string, services: ServicePort) {
-    this.#kind = kind;
+  constructor(what: ForwardKind | "stdio", text: string, services: ServicePort) {
+    this.#what = what;
     this.#text = text;
     this.#services = services;
   }
 
-  whole(): ForwardSpec {
+  whole(kind: ForwardKind): ForwardSpec {
     const [a, b, c, d] = this.#fields();
-    const kind = this.#kind;
     if (a === undefined) throw this.#bad("it is empty");
     if (c !== undefined && b !== undefined && kind !== "dynamic")
       return { kind, ...this.#long([a, b, c], d) };
@@ -93,10 +104,17 @@ class SpecParser {
     return { bind: this.#bindPart(a, undefined), destination: this.#host(b, c) };
   }
 
-  pattern(): ForwardPattern {
+  pattern(kind: ForwardKind): ForwardPattern {
     const [a, b, c] = this.#fields();
     const bindAlone = a !== undefined && c === undefined && !b?.isPath;
-    return bindAlone ? { kind: this.#kind, bind: this.#bindPart(a, b) } : this.whole();
+    return bindAlone ? { kind, bind: this.#bindPart(a, b) } : this.whole(kind);
+  }
+
+  destination(): Exclude<Destination, null> {
+    const [a, b, c] = this.#fields();
+    if (a?.isPath && b === undefined) return this.#path(a);
+    if (a !== undefined && b !== undefined && c === undefined) return this.#host(a, b);
+    throw this.#bad("it must have the form host:port or /path");
   }
 
   #bindPart(a: Field, b: Field | undefined): Bind {
@@ -108,11 +126,11 @@ class SpecParser {
     if (address?.isPath) throw this.#bad(`'${address.text}' is a path where a bind address belongs`);
     const number = this.#port(port, "listen");
     // sshd picks a port for 0; nobody would pick one here (ssh refuses it as well).
-    if (number === 0 && this.#kind !== "remote") throw this.#bad("the listen port must not be 0");
+    if (number === 0 && this.#what !== "remote") throw this.#bad("the listen port must not be 0");
     return { address: address === undefined ? null : this.#hostName(address.text || "*"), port: number };
   }
 
-  #host(host: Field, port: Field): Destination {
+  #host(host: Field, port: Field): Exclude<Destination, null> {
     if (host.isPath) throw this.#bad(`'${host.text}' is a path where a host belongs`);
     if (host.text === "") throw this.#bad("the destination host is empty");
     const number = this.#port(port, "destination");
@@ -181,7 +199,7 @@ class SpecParser {
   #bad(why: string): TundError {
     return new TundError(
       "INVALID_REQUEST",
-      `bad ${this.#kind} forwarding specification '${this.#text}': ${why}`,
+      `bad ${this.#what} forwarding specification '${this.#text}': ${why}`,
     );
   }
 }

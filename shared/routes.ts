@@ -13,9 +13,20 @@ export const routes = {
   getForward: { method: "GET", url: "/v1/forwards/:id" },
   cancelForward: { method: "DELETE", url: "/v1/forwards/:id" },
   cancelForwards: { method: "POST", url: "/v1/forwards/cancel" },
+  resolveHost: { method: "POST", url: "/v1/resolve" },
+  openStdio: { method: "POST", url: "/v1/stdio" },
 } as const;
 
 export type Verb = keyof typeof routes;
 
 /** Reply header that carries the daemon's version, so that tunctl can say when the two differ. */
 export const VERSION_HEADER = "tund-version";
+
+/**
+ * Where the holder of a ticket of `openStdio` turns its connection into the channel itself: a GET with
+ * `Upgrade: tund-stdio`, answered with 101, after which every byte belongs to the channel.
+ */
+export const stdioPath = (ticket: string): string => `/v1/stdio/${ticket}`;
+
+/** The protocol that such a request upgrades to. */
+export const STDIO_PROTOCOL = "tund-stdio";

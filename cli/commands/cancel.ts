@@ -1,18 +1,21 @@
 import type { CancelRequest } from "../../shared/contract.ts";
-import { has, type Option, usageError } from "../args.ts";
+import { has, type Option, usageError, valuesOf } from "../args.ts";
 import type { Command, Invocation } from "../command.ts";
 import { forwardOptions, patternsOf } from "../forward-options.ts";
 import { hostOrOnly } from "../host.ts";
 import { confirm } from "../print.ts";
 
 const all: Option = { long: "all", help: "every forward, or every one of HOST" };
+const drain: Option = { long: "drain", value: "SECONDS", help: "end established channels after that long" };
+const close: Option = { long: "close", help: "end established channels now" };
+const MAX_DRAIN = 86_400;
 
 /** Cancels forwards. */
 export const cancel: Command = {
   name: "cancel",
   summary: "cancel forwards; established channels live on",
   usage: "((-L SPEC | -R SPEC | -D SPEC | ID)... [HOST] | --all [HOST])",
-  options: [...forwardOptions, all],
+  options: [...forwardOptions, all, drain, close],
   most: Infinity,
   help: `SPEC is the whole spec or its bind part alone. With -L, -R or -D the last argument is HOST;
 without, it is HOST only if a master has that name, and no forward has it as its id.
@@ -21,16 +24,29 @@ Examples:
   tunctl cancel -L 8080 db
   tunctl cancel -L 127.0.0.1:8080 -L 8443:intranet:443 box
   tunctl cancel f7k2 q3d9
-  tunctl cancel --all db`,
+  tunctl cancel --drain 30 --all db`,
 
   async run(invocation) {
-    const body = await requestOf(invocation);
+    const patience = drainOf(invocation);
+    const body = { ...(await requestOf(invocation)), ...patience };
     const cancelled = await invocation.call("cancelForwards", { body });
     confirm(invocation, cancelled, () =>
       cancelled.forwards.map(({ id, spec }) => `cancelled ${id}  ${spec}`),
     );
   },
 };
+
+function drainOf({ given }: Invocation): Pick<CancelRequest, "drainSeconds"> {
+  const seconds = valuesOf(given, drain).at(-1);
+  if (has(given, close)) {
+    if (seconds !== undefined) throw usageError("--drain and --close exclude each other");
+    return { drainSeconds: 0 };
+  }
+  if (seconds === undefined) return {};
+  if (!/^[0-9]{1,5}$/.test(seconds) || Number(seconds) > MAX_DRAIN)
+    throw usageError(`--drain takes whole seconds, 0 to ${MAX_DRAIN}: '${seconds}'`);
+  return { drainSeconds: Number(seconds) };
+}
 
 async function requestOf(invocation: Invocation): Promise<CancelRequest> {
   const { given, positionals } = invocation;

@@ -1,6 +1,7 @@
 import { formatAddress } from "../../shared/forward-spec.ts";
 import type { Command } from "../command.ts";
 import { connectionOf, connectionOptions } from "../connection-options.ts";
+import { warn } from "../fail.ts";
 import { hostOrOnly } from "../host.ts";
 import { confirm } from "../print.ts";
 
@@ -11,7 +12,8 @@ export const connect: Command = {
   usage: "[options] [HOST]",
   options: connectionOptions,
   most: 1,
-  help: `Returns when its master is ready. HOST is [user@]host, an ssh_config alias, or ssh://[user@]host[:port].
+  help: `Returns when its master is ready, with the LocalForward, RemoteForward and DynamicForward of its
+ssh_config. HOST is [user@]host, an ssh_config alias, or ssh://[user@]host[:port].
 
 Examples:
   tunctl connect db
@@ -22,6 +24,7 @@ Examples:
     const host = await hostOrOnly(invocation, invocation.positionals[0]);
     const body = connection === undefined ? {} : { connection };
     const master = await invocation.call("connectMaster", { params: { host }, body });
+    for (const warning of master.warnings) warn(invocation, warning);
     const server = master.server === null ? "" : `, ${master.server}`;
     confirm(invocation, master, () => [
       `connected to ${master.host} (${master.user}@${formatAddress(master.hostname, master.port)}${server})`,

@@ -4,7 +4,7 @@ import { connectionOf, connectionOptions } from "../connection-options.ts";
 import { warn } from "../fail.ts";
 import { forwardOptions, specsOf } from "../forward-options.ts";
 import { hostOrOnly } from "../host.ts";
-import { confirm } from "../print.ts";
+import { confirm, print } from "../print.ts";
 
 const gatewayPorts: Option = { short: "g", help: "a bind without an address accepts from everywhere" };
 
@@ -16,12 +16,14 @@ export const forward: Command = {
   options: [...forwardOptions, gatewayPorts, ...connectionOptions],
   most: 1,
   help: `Returns when all of them are active. If one cannot be, none of this command's is left.
-A forward that stands already is a success. \${NAME} in a SPEC comes from the environment,
+A forward that stands already is a success. For each -R 0:... the port that the server chose is
+printed, alone on a line. \${NAME} in a SPEC comes from the environment,
 and a service's name may stand for a port.
 
 Examples:
   tunctl forward -L 5432:localhost:5432 db
-  tunctl forward -L 8080:intranet:80 -L 8443:intranet:443 alice@bastion
+  tunctl forward -L 8080:intranet:80 -D 1080 alice@bastion
+  tunctl forward -R 8022:localhost:22 -R 0:localhost:3000 box
   tunctl forward -p 2222 -L 127.0.0.1:6379:/run/redis/redis.sock box`,
 
   async run(invocation) {
@@ -38,6 +40,9 @@ Examples:
     const opened = await invocation.call("openForwards", { body });
     for (const { spec, warnings } of opened.forwards)
       for (const warning of warnings) warn(invocation, `${spec}: ${warning}`);
-    confirm(invocation, opened, () => opened.forwards.map(({ id, spec }) => `${id}  ${spec}`));
+    const ports = opened.forwards.flatMap(({ allocatedPort }) => allocatedPort ?? []);
+    // A script reads them, so nothing else may stand beside them.
+    if (ports.length > 0) return print(invocation, opened, () => ports.map(String));
+    return confirm(invocation, opened, () => opened.forwards.map(({ id, spec }) => `${id}  ${spec}`));
   },
 };

@@ -38,7 +38,7 @@ const columnsAt = (now: number): readonly Column<Forward>[] => [
   { title: "ID", cell: (forward) => forward.id },
   { title: "HOST", cell: (forward) => forward.host },
   { title: "KIND", cell: (forward) => forward.kind },
-  { title: "BIND", cell: (forward) => formatBind(forward.bind) },
+  { title: "BIND", cell: (forward) => bindOf(forward) },
   { title: "DESTINATION", cell: (forward) => formatDestination(forward.destination) },
   { title: "STATE", cell: (forward) => forward.state },
   { title: "OPEN", right: true, cell: ({ channels }) => String(channels.open) },
@@ -48,6 +48,10 @@ const columnsAt = (now: number): readonly Column<Forward>[] => [
   { title: "OUT", right: true, cell: ({ bytes }) => bytesText(bytes.out) },
   { title: "LAST-FAILURE", cell: (forward) => troubleOf(forward, now) },
 ];
+
+// Port 0 was asked for; what there is to connect to is the port that the server chose.
+const bindOf = ({ bind, allocatedPort }: Forward): string =>
+  formatBind("port" in bind && allocatedPort !== null ? { ...bind, port: allocatedPort } : bind);
 
 const troubleOf = ({ failure, warnings }: Forward, now: number): string =>
   [failureText(failure, now), ...warnings.map((warning) => `warning: ${warning}`)]

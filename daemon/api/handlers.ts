@@ -21,5 +21,9 @@ export const handlersOf = (registry: Registry, daemon: Status["daemon"]): Handle
     const [cancelled] = await registry.cancel({ ids: [params.id] });
     return cancelled ?? registry.forward(params.id);
   },
+  resolveHost: ({ body }) => registry.resolve(body.host, body.connection),
+  openStdio: async ({ body }) => ({
+    ticket: await registry.openStdio(body.host, body.destination, body.connection),
+  }),
   cancelForwards: async ({ body }) => ({ forwards: await registry.cancel(body) }),
 });

@@ -6,6 +6,7 @@ import type { Log } from "../../shared/log.ts";
 import { routes, VERSION_HEADER, type Verb } from "../../shared/routes.ts";
 import { type Handlers, handlersOf } from "./handlers.ts";
 import { renderError } from "./problem.ts";
+import { serveStdio } from "./stdio.ts";
 import type { Registry } from "../masters/registry.ts";
 
 export interface ServerOptions {
@@ -40,6 +41,7 @@ export function buildServer({ registry, daemon, log }: ServerOptions): FastifyIn
     log.debug({ method: request.method, url: request.url, error: error.message }, "request refused");
   });
   addRoutes(app, handlersOf(registry, daemon));
+  serveStdio(app.server, registry);
   return app;
 }
 

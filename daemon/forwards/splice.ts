@@ -1,6 +1,6 @@
 // Joins a local socket and a channel: bytes both ways, half-close both ways, bounded memory, one end.
 import type { Socket } from "node:net";
-import type { Channel } from "../ssh/connection.ts";
+import type { Channel } from "../ssh/channel.ts";
 
 /** Where the bytes are counted; one for all channels of a forward. */
 export interface ByteCount {
@@ -58,6 +58,7 @@ function pumpIn(socket: Socket, { stream }: Channel, bytes: ByteCount): void {
   });
   socket.on("drain", () => stream.resume());
   stream.on("end", () => socket.end());
+  stream.resume(); // a handshake on it leaves it paused
 }
 
 /** From the socket to the channel, no faster than the channel's window and the master's queue allow. */

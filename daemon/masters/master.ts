@@ -3,10 +3,14 @@ import { type Clock, type Timer, timestamp } from "../../shared/clock.ts";
 import type { Master as MasterRecord } from "../../shared/contract.ts";
 import { type ErrorCode, messageOf, TundError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
-import type { LocalForward, TcpDestination } from "../forwards/local.ts";
-import type { Channel, Connection, Originator } from "../ssh/connection.ts";
+import type { Forward } from "../forwards/forward.ts";
+import type { FixedDestination } from "../forwards/local.ts";
+import type { Channel, Originator } from "../ssh/channel.ts";
+import type { Connection } from "../ssh/connection.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
+import type { RemoteBind, RemoteListening, RemoteOpen } from "../ssh/remote-listeners.ts";
 import { backoff } from "./backoff.ts";
+import { Carried, type Passenger } from "./carried.ts";
 import { type MasterEvent, type MasterState, nextMasterState } from "./state.ts";
 
 export interface MasterOptions {
@@ -16,6 +20,7 @@ export interface MasterOptions {
   random: () => number;
   pid: number;
   log: Log;
+  onReady: (master: Master) => void;
 }
 
 // What trying again cannot cure, and what a person must decide; everything else is a loss that time may heal.
@@ -37,13 +42,13 @@ export class Master {
   config: HostConfig;
   /** every host name that stands for this master */
   readonly names = new Set<string>();
+  /** forwards of ssh_config that could not be set up, the last time that it was asked to */
+  warnings: string[] = [];
   /** settles when the master has ended */
   readonly ended: Promise<void>;
   readonly #options: MasterOptions;
   readonly #log: Log;
-  readonly #forwards = new Map<string, LocalForward>();
-  /** cancelled, with established connections */
-  readonly #lingering = new Set<LocalForward>();
+  readonly #carried = new Carried();
   readonly #waiters = new Set<Waiter>();
   #state: MasterState = "connecting";
   #since: number;
@@ -68,9 +73,9 @@ export class Master {
     return this.#state;
   }
 
-  /** Its forwards, in the order in which they were made. */
-  get forwards(): LocalForward[] {
-    return [...this.#forwards.values()];
+  /** What it carries; to be changed through the master's own methods. */
+  get forwards(): Forward[] {
+    return this.#carried.forwards;
   }
 
   /** Waits until channels can be opened, dialling at once if it waits to. @throws TundError why the next attempt failed */
@@ -88,41 +93,49 @@ export class Master {
   }
 
   /** Opens a channel. @throws TundError why not */
-  async openChannel(from: Originator, to: TcpDestination): Promise<Channel> {
+  async openChannel(from: Originator, to: FixedDestination): Promise<Channel> {
     const connection = this.#live();
     return "path" in to ? connection.openUnix(to.path) : connection.openTcp(from, to);
   }
 
+  /** Asks the server to listen. @throws TundError FORWARD_REFUSED, or why there is no link */
+  async listen(bind: RemoteBind, onOpen: (open: RemoteOpen) => void): Promise<RemoteListening> {
+    return this.#live().listen(bind, onOpen);
+  }
+
+  /** Takes something into its care for as long as it has connections. */
+  carry(passenger: Passenger): void {
+    this.#carried.board(passenger);
+  }
+
   /** Takes a forward into its care. @throws TundError MASTER_CLOSING */
-  adopt(forward: LocalForward): void {
+  adopt(forward: Forward): void {
     if (this.#state === "closing" || this.#state === "closed") throw this.#closing();
-    this.#forwards.set(forward.id, forward);
+    this.#carried.adopt(forward);
   }
 
-  /** Cancels a forward: it accepts no more and is forgotten; its established connections live on. */
-  cancel(forward: LocalForward): void {
-    this.#forwards.delete(forward.id);
-    if (forward.connections > 0) this.#lingering.add(forward);
-    forward.stopAccepting();
+  /** Cancels a forward; settles when its listener is gone. Its established connections live on. */
+  cancel(forward: Forward): Promise<void> {
+    return this.#carried.cancel(forward);
   }
 
-  /** To be called when a connection of one of its forwards has ended. */
+  /** To be called when something that it carries has one connection less. */
   connectionEnded(): void {
-    for (const forward of this.#lingering) if (forward.connections === 0) this.#lingering.delete(forward);
-    if (this.#state === "closing" && this.#connections() === 0) this.#close();
+    this.#carried.sweep();
+    if (this.#state === "closing" && this.#carried.connections === 0) this.#close();
   }
 
   /** Cancels all forwards and takes no new ones; ends when the last established connection has. */
   stop(): void {
     this.#apply("close");
-    for (const forward of this.forwards) this.cancel(forward);
+    this.#carried.cancelAll();
     this.connectionEnded();
   }
 
   /** Ends at once, with everything on it. */
   exit(): void {
     this.stop();
-    for (const forward of this.#lingering) forward.dropConnections();
+    this.#carried.drop();
     this.#close();
   }
 
@@ -146,8 +159,9 @@ export class Master {
       retryAt: this.#retry === undefined ? null : timestamp(this.#retry.at),
       via: [],
       muxSocket: null,
-      forwards: this.#forwards.size,
-      channels: this.#connections(),
+      warnings: [...this.warnings],
+      forwards: this.#carried.forwards.length,
+      channels: this.#carried.connections,
     };
   }
 
@@ -156,12 +170,6 @@ export class Master {
     if (this.#connection !== undefined && this.#state === "closing") return this.#connection;
     const why = this.#failure === null ? "" : `: ${this.#failure.message}`;
     throw new TundError("CONNECTION_LOST", `the master of ${this.config.host} is ${this.#state}${why}`);
-  }
-
-  #connections(): number {
-    let count = 0;
-    for (const forward of [...this.#forwards.values(), ...this.#lingering]) count += forward.connections;
-    return count;
   }
 
   #dial(): void {
@@ -181,14 +189,16 @@ export class Master {
     this.#connects++;
     this.#failures = 0;
     void connection.closed.then((why) => this.#gone(connection, why));
-    return this.#apply("authenticated");
+    this.#apply("authenticated");
+    this.#carried.linkReady();
+    return this.#options.onReady(this);
   }
 
   // Only the current connection may speak: the late end of an old one must not knock down its successor.
   #gone(connection: Connection, why: TundError | undefined): void {
     if (connection !== this.#connection) return;
     this.#connection = undefined;
-    for (const forward of [...this.forwards, ...this.#lingering]) forward.dropConnections();
+    this.#carried.linkLost();
     if (this.#state !== "closing") this.#failed(why);
   }
 
@@ -259,7 +269,7 @@ export class Master {
   }
 
   #closing(): TundError {
-    const open = this.#connections();
+    const open = this.#carried.connections;
     return new TundError(
       "MASTER_CLOSING",
       `the master of ${this.config.host} is ending; ${open} connections are open`,

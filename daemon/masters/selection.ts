@@ -1,79 +1,101 @@
 // Which forward a spec or a bind part names. Pure.
 import { TundError } from "../../shared/errors.ts";
 import {
+  type Destination,
   formatBind,
   formatForwardSpec,
   type ForwardPattern,
   type ForwardSpec,
 } from "../../shared/forward-spec.ts";
-import type { LocalForward, TcpDestination } from "../forwards/local.ts";
-import type { TcpBind } from "../forwards/tcp-listener.ts";
+import type { SettledBind, SettledSpec } from "../forwards/settled.ts";
+import type { ForwardingConfig } from "../ssh/forwarding-config.ts";
+import { expandTokens } from "../ssh/tokens.ts";
 
-/** What a local forward is made of, once its bind address is settled. */
-export interface LocalSpec {
-  /** as its user wrote it, in ssh's spelling */
-  spec: string;
-  bind: TcpBind;
-  destination: TcpDestination;
+/** What selection needs to know of a forward. */
+export interface Selectable {
+  id: string;
+  spec: SettledSpec;
+  allocatedPort: number | null;
 }
 
 /**
- * Settles a parsed spec: without a bind address it is loopback, or the wildcard under GatewayPorts (ssh_config(5)).
- * @throws TundError UNSUPPORTED for the kinds and ends that are not built yet
+ * Settles a parsed spec for a host. Without a bind address it is loopback; for a listener of ours, the wildcard under
+ * GatewayPorts. %-tokens in the paths of Unix sockets are expanded (ssh_config(5), TOKENS).
+ * @throws TundError HOST_CONFIG_FAILED for an unknown token
  */
-export function settle(spec: ForwardSpec, gatewayPorts: boolean): LocalSpec {
+export function settle(
+  spec: ForwardSpec,
+  { gatewayPorts, tokens }: Pick<ForwardingConfig, "gatewayPorts" | "tokens">,
+): SettledSpec {
   const { kind, bind, destination } = spec;
-  const text = formatForwardSpec(spec);
-  if (kind !== "local" || destination === null)
-    throw new TundError("UNSUPPORTED", `${kind} forwards are not supported yet: '${text}'`);
-  if ("path" in bind)
-    throw new TundError("UNSUPPORTED", `listening on a Unix socket is not supported yet: '${bind.path}'`);
-  const address = bind.address ?? (gatewayPorts ? "*" : "localhost");
-  return { spec: text, bind: { address, port: bind.port }, destination };
+  const unnamed = gatewayPorts && kind !== "remote" ? "*" : "localhost";
+  return {
+    kind,
+    text: formatForwardSpec(spec),
+    bind: "path" in bind ? expanded(bind, tokens) : { address: bind.address ?? unnamed, port: bind.port },
+    destination: destination !== null && "path" in destination ? expanded(destination, tokens) : destination,
+  };
 }
 
-/** Whether a forward is the very one that a spec asks for. */
-export const isSame = (forward: LocalForward, spec: LocalSpec): boolean =>
-  sameBind(forward, spec) && sameDestination(forward.destination, spec.destination);
+const expanded = ({ path }: { path: string }, tokens: ForwardingConfig["tokens"]) => ({
+  path: expandTokens(path, tokens),
+});
 
-/** Whether two forwards accept at the same point. */
-export const sameBind = (a: Pick<LocalForward, "bind">, b: Pick<LocalForward, "bind">): boolean =>
-  a.bind.port === b.bind.port && a.bind.address === b.bind.address;
+/** Whether two specs ask for the very same forward. */
+export const isSame = (a: SettledSpec, b: SettledSpec): boolean =>
+  a.kind === b.kind && sameBind(a.bind, b.bind) && sameDestination(a.destination, b.destination);
 
-const sameDestination = (a: TcpDestination, b: TcpDestination): boolean =>
-  "path" in a ? "path" in b && a.path === b.path : "host" in b && a.host === b.host && a.port === b.port;
+/** Whether two forwards of one place accept at the same point; port 0 is a new one each time. */
+export const collides = (a: SettledSpec, b: SettledSpec): boolean =>
+  (a.kind === "remote") === (b.kind === "remote") &&
+  sameBind(a.bind, b.bind) &&
+  !("port" in a.bind && a.bind.port === 0);
+
+const sameBind = (a: SettledBind, b: SettledBind): boolean =>
+  "path" in a
+    ? "path" in b && a.path === b.path
+    : "port" in b && a.port === b.port && a.address === b.address;
+
+const sameDestination = (a: Destination, b: Destination): boolean => {
+  if (a === null || b === null) return a === b;
+  if ("path" in a) return "path" in b && a.path === b.path;
+  return "host" in b && a.host === b.host && a.port === b.port;
+};
 
 /**
  * Finds the forward that a pattern names: its bind part must fit, and its destination if it has one. Without a bind
- * address the one on localhost is meant, or the only one on that port.
+ * address the one on localhost is meant, or the only one on that port. A forward on port 0 has its allocated port too.
  * @throws TundError NOT_FOUND, or INVALID_REQUEST when several fit
  */
-export function select(
-  forwards: readonly LocalForward[],
+export function select<F extends Selectable>(
+  forwards: readonly F[],
   pattern: ForwardPattern,
   host: string,
-): LocalForward {
-  const { bind, destination } = pattern;
-  const fits = forwards.filter(
-    (forward) =>
-      pattern.kind === "local" &&
-      "port" in bind &&
-      forward.bind.port === bind.port &&
-      (bind.address === null || forward.bind.address === bind.address) &&
-      (destination === undefined ||
-        (destination !== null && sameDestination(forward.destination, destination))),
-  );
+): F {
+  const fits = forwards.filter((forward) => isNamed(forward, pattern));
+  const { bind } = pattern;
   const unaddressed = "port" in bind && bind.address === null;
-  const onLocalhost = unaddressed ? fits.filter((forward) => forward.bind.address === "localhost") : [];
+  const onLocalhost = unaddressed
+    ? fits.filter(({ spec }) => "port" in spec.bind && spec.bind.address === "localhost")
+    : [];
   const [first, ...others] = onLocalhost.length > 0 ? onLocalhost : fits;
   const named = `${pattern.kind} forward ${textOf(pattern)}`;
   if (first === undefined) throw new TundError("NOT_FOUND", `no ${named} on ${host}`);
   if (others.length === 0) return first;
-  const ids = [first, ...others].map(({ id, spec }) => `${id} (${spec})`).join(", ");
+  const ids = [first, ...others].map(({ id, spec }) => `${id} (${spec.text})`).join(", ");
   throw new TundError(
     "INVALID_REQUEST",
     `${named} on ${host} could be any of ${ids}: give its bind address or its id`,
   );
+}
+
+function isNamed({ spec, allocatedPort }: Selectable, { kind, bind, destination }: ForwardPattern): boolean {
+  if (spec.kind !== kind) return false;
+  if (destination !== undefined && !sameDestination(spec.destination, destination)) return false;
+  if ("path" in bind) return "path" in spec.bind && spec.bind.path === bind.path;
+  if (!("port" in spec.bind)) return false;
+  const samePort = spec.bind.port === bind.port || (allocatedPort !== null && allocatedPort === bind.port);
+  return samePort && (bind.address === null || bind.address === spec.bind.address);
 }
 
 const textOf = ({ bind, destination }: ForwardPattern): string =>

@@ -4,22 +4,18 @@ import type { Client, ClientChannel } from "ssh2";
 import type { Clock } from "../../shared/clock.ts";
 import { TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
+import type { Channel, Originator } from "./channel.ts";
 import { channelFailure, connectionFailure } from "./failure.ts";
 import { type HostConfig, whereOf } from "./host-config.ts";
 import { Keepalive } from "./keepalive.ts";
 import { Link } from "./link.ts";
+import {
+  type RemoteBind,
+  type RemoteListening,
+  RemoteListeners,
+  type RemoteOpen,
+} from "./remote-listeners.ts";
 import { hasUsablePacketSize, ping, serverVersion } from "./ssh2-private.ts";
-
-/** A channel of RFC 4254 section 5, and the link whose queue its writer must respect. */
-export interface Channel {
-  stream: ClientChannel;
-  link: Link;
-}
-
-export interface Originator {
-  address: string;
-  port: number;
-}
 
 const GOODBYE_MS = 1000;
 
@@ -36,6 +32,7 @@ export class Connection {
   readonly #config: HostConfig;
   readonly #clock: Clock;
   readonly #link: Link;
+  readonly #listeners: RemoteListeners;
   #keepalive: Keepalive | undefined;
   #failure: TundError | undefined;
   #roundTripMs: number | null = null;
@@ -51,6 +48,7 @@ export class Connection {
     this.#config = config;
     this.#clock = clock;
     this.#link = new Link(socket);
+    this.#listeners = new RemoteListeners(client, this.#link, whereOf(config));
     this.address = formatAddress(socket.remoteAddress ?? config.hostname, config.port);
     let closing = false;
     this.close = () => {
@@ -133,6 +131,11 @@ export class Connection {
   /** Opens a direct-streamlocal@openssh.com channel (OpenSSH PROTOCOL section 2.4). @throws TundError CHANNEL_*, CONNECTION_LOST */
   openUnix(path: string): Promise<Channel> {
     return this.#open((done) => this.#client.openssh_forwardOutStreamLocal(path, done));
+  }
+
+  /** Asks the server to listen (tcpip-forward, streamlocal-forward@openssh.com). @throws TundError FORWARD_REFUSED, CONNECTION_LOST */
+  listen(bind: RemoteBind, onOpen: (open: RemoteOpen) => void): Promise<RemoteListening> {
+    return this.#listeners.listen(bind, onOpen);
   }
 
   #open(start: (done: (error: Error | undefined, stream: ClientChannel) => void) => void): Promise<Channel> {

@@ -5,6 +5,8 @@ import { existsSync } from "node:fs";
 import type { ConnectionOptions } from "../../shared/contract.ts";
 import { errnoOf, TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
+import { type ForwardingConfig, forwardingConfig } from "./forwarding-config.ts";
+import { parseSettings, type Settings } from "./settings.ts";
 import { type Person, type TokenSource, expandPath, tokensOf } from "./tokens.ts";
 
 /** Everything that decides a connection, resolved. */
@@ -31,7 +33,7 @@ export interface HostConfig {
   strictHostKeyChecking: "yes" | "ask" | "accept-new" | "no";
   hashKnownHosts: boolean;
   compression: boolean;
-  gatewayPorts: boolean;
+  forwarding: ForwardingConfig;
   /** what to use, in ssh's spelling; null where the user left the choice open */
   algorithms: Record<"ciphers" | "macs" | "kexalgorithms" | "hostkeyalgorithms", string[] | null>;
   /** equal for two names exactly when they mean the same connection */
@@ -41,9 +43,6 @@ export interface HostConfig {
 /** `user@hostname:port`, for messages. */
 export const whereOf = ({ user, hostname, port }: HostConfig): string =>
   `${user}@${formatAddress(hostname, port)}`;
-
-/** Settings by lower-case name, each with its values in order. */
-type Settings = ReadonlyMap<string, readonly string[]>;
 
 /** Answers what `ssh -G` prints for these arguments. Injected, so that tests can count the calls. */
 export type RunSsh = (args: readonly string[]) => Promise<string>;
@@ -144,18 +143,6 @@ const complaint = (stderr: string): string => {
   return lines.join("; ") || "it gave no reason";
 };
 
-/** Reads the output of `ssh -G`: a setting a line, its name in lower case; some settings stand on several lines. */
-function parseSettings(text: string): Settings {
-  const settings = new Map<string, string[]>();
-  for (const line of text.split("\n")) {
-    const space = line.indexOf(" ");
-    if (space === -1) continue;
-    const name = line.slice(0, space).toLowerCase();
-    settings.set(name, [...(settings.get(name) ?? []), line.slice(space + 1)]);
-  }
-  return settings;
-}
-
 function refuseUnsupported(host: string, settings: Settings): void {
   for (const name of ["proxyjump", "proxycommand"] as const) {
     const value = settings.get(name)?.[0];
@@ -209,7 +196,7 @@ function toHostConfig(host: string, { settings, defaults, person }: Resolution):
     strictHostKeyChecking: strictness(value("stricthostkeychecking")),
     hashKnownHosts: flag("hashknownhosts"),
     compression: flag("compression"),
-    gatewayPorts: flag("gatewayports"),
+    forwarding: forwardingConfig(settings, tokens),
     algorithms: chosenAlgorithms(settings, defaults),
     identity: identityOf(settings, identityFiles),
   };

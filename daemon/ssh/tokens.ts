@@ -44,22 +44,27 @@ export function tokensOf(source: TokenSource, person: Person): Record<string, st
 }
 
 /**
+ * Expands the %-tokens of a path.
+ * @throws TundError HOST_CONFIG_FAILED for one that is not known
+ */
+export const expandTokens = (path: string, tokens: Readonly<Record<string, string>>): string =>
+  path.replaceAll(/%(.?)/g, (_, letter: string) => {
+    const value = tokens[letter];
+    if (value === undefined)
+      throw new TundError("HOST_CONFIG_FAILED", `'${path}': the token %${letter} is not known`);
+    return value;
+  });
+
+/**
  * Expands a path as ssh_config(5) does: `~`, then `${ENV}`, then %-tokens.
  * @throws TundError HOST_CONFIG_FAILED for an unknown token or an environment variable that is not set
  */
 export function expandPath(path: string, tokens: Readonly<Record<string, string>>, person: Person): string {
-  const fail = (what: string): TundError =>
-    new TundError("HOST_CONFIG_FAILED", `ssh_config names '${path}': ${what}`);
-  return path
-    .replace(/^~(?=\/|$)/, person.home)
-    .replaceAll(/\$\{([^}]*)\}/g, (_, name: string) => {
-      const value = person.env[name];
-      if (value === undefined) throw fail(`the environment variable ${name} is not set`);
-      return value;
-    })
-    .replaceAll(/%(.?)/g, (_, letter: string) => {
-      const value = tokens[letter];
-      if (value === undefined) throw fail(`the token %${letter} is not known`);
-      return value;
-    });
+  const expanded = path.replace(/^~(?=\/|$)/, person.home).replaceAll(/\$\{([^}]*)\}/g, (_, name: string) => {
+    const value = person.env[name];
+    if (value === undefined)
+      throw new TundError("HOST_CONFIG_FAILED", `'${path}': the environment variable ${name} is not set`);
+    return value;
+  });
+  return expandTokens(expanded, tokens);
 }

@@ -26,17 +26,22 @@ afterAll(async () => {
 /** What the daemon answers to these very bytes: status line and body. */
 async function raw(
   bytes: string,
+  then = "",
 ): Promise<{ status: number; text: string; body: { code: string; message: string } }> {
-  const socket = connect(tund.socket);
+  const socket = connect({ path: tund.socket, allowHalfOpen: true });
   await once(socket, "connect");
-  socket.write(bytes);
+  socket.on("error", () => undefined); // refused before all was written
+  if (then === "") socket.write(bytes);
+  else socket.end(bytes + then);
+  socket.on("end", () => socket.end());
   let text = "";
-  for await (const chunk of socket) text += String(chunk);
+  socket.on("data", (chunk) => (text += String(chunk)));
+  await new Promise((resolve) => socket.once("close", resolve)); // not once(): an error before it would throw
   const body = text.slice(text.indexOf("\r\n\r\n") + 4);
   return {
     status: Number(text.split(" ")[1]),
     text,
-    body: JSON.parse(body || "null") as { code: string; message: string },
+    body: JSON.parse(body.startsWith("{") ? body : "null") as { code: string; message: string },
   };
 }
 
@@ -89,6 +94,24 @@ describe("the control API", () => {
     expect((await call("cancelForwards", { body: { all: true } })).forwards).toMatchObject([
       { state: "closed" },
     ]);
+    expect(await call("resolveHost", { body: { host: "fake" } })).toMatchObject({
+      hostname: "127.0.0.1",
+      port: server.port,
+      forwards: [],
+      clearAllForwardings: false,
+    });
+    const { ticket } = await call("openStdio", {
+      body: { host: "fake", destination: `127.0.0.1:${echo.port}` },
+    });
+    const stdio = await raw(
+      `GET /v1/stdio/${ticket} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tund-stdio\r\n\r\n`,
+      "sent at once",
+    );
+    expect(stdio.text).toMatch(/^HTTP\/1\.1 101 Switching Protocols\r\n[^]*\r\n\r\nsent at once$/);
+    const again = await raw(
+      `GET /v1/stdio/${ticket} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tund-stdio\r\n\r\n`,
+    );
+    expect(again).toMatchObject({ status: 404, body: { code: "NOT_FOUND" } });
     expect(await call("stopMaster", { params: { host: "fake" } })).toMatchObject({ state: "closing" });
     await call("connectMaster", { params: { host: "fake-2" }, body: {} });
     expect(await call("exitMaster", { params: { host: "fake-2" } })).toMatchObject({ state: "closed" });
@@ -151,10 +174,18 @@ describe("the control API", () => {
 
   it("refuses a body over 64 KiB, and takes one just below", async () => {
     const sized = (bytes: number) => JSON.stringify({ host: "x".repeat(bytes), forwards: [] });
-    expect(await post("/v1/forwards", sized(1 << 20))).toMatchObject({
-      status: 413,
-      body: { code: "REQUEST_TOO_LARGE" },
-    });
+    // Its length is enough: the answer comes before the body has to.
+    const announced = await raw(
+      "POST /v1/forwards HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n" +
+        `Content-Length: ${1 << 20}\r\n\r\n${sized(1000)}`,
+    );
+    expect(announced).toMatchObject({ status: 413, body: { code: "REQUEST_TOO_LARGE" } });
+    const chunk = `8000\r\n${"x".repeat(0x80_00)}\r\n`;
+    const chunked = await raw(
+      "POST /v1/forwards HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n" +
+        `Transfer-Encoding: chunked\r\n\r\n${chunk.repeat(3)}`,
+    );
+    expect(chunked).toMatchObject({ status: 413, body: { code: "REQUEST_TOO_LARGE" } });
     expect(await post("/v1/forwards", sized(60_000))).toMatchObject({ status: 400 });
   });
 

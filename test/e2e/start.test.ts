@@ -76,7 +76,7 @@ describe("the control socket", () => {
     [
       "too long a path",
       async () => join(await place(), "x".repeat(120)),
-      /the control socket's path has \d+ bytes, and 107 are the limit/,
+      /the control socket: the path has \d+ bytes, and 107 are the limit/,
     ],
     [
       "a directory where others may write",

@@ -269,11 +269,11 @@ describe("a command that asks for several forwards", () => {
     expect(await registry.masters()).toHaveLength(1);
   });
 
-  it("is refused before anything is dialled when it asks for what is not built yet", async () => {
+  it("is refused before anything is dialled when it asks for nonsense", async () => {
     const { server, registry } = await world();
     await expect(
-      registry.openForwards({ host: "fake", forwards: [{ kind: "dynamic", spec: "1080" }] }),
-    ).rejects.toThrow(code("UNSUPPORTED"));
+      registry.openForwards({ host: "fake", forwards: [local(1, 2), { kind: "dynamic", spec: "1080:a:1" }] }),
+    ).rejects.toThrow(code("INVALID_REQUEST"));
     expect(server.logins()).toBe(0);
     expect(await registry.masters()).toEqual([]);
   });

@@ -49,7 +49,7 @@ export async function startInProcess(sshConfig: string, clock: Clock = systemClo
   };
   const app = buildServer({ registry, daemon, log: silent });
   await app.ready();
-  const claim = await claimControlSocket(app.server, socket, (mask) => process.umask(mask));
+  const claim = await claimControlSocket(app.server, socket);
   return {
     registry,
     client: new Client(socket),

@@ -10,6 +10,14 @@ export async function dialLoopback(port: number, host = "127.0.0.1"): Promise<So
   return socket;
 }
 
+/** Connects to a Unix socket, as dialLoopback does. @throws the socket's error */
+export async function dialPath(path: string): Promise<Socket> {
+  const socket = connect({ path, allowHalfOpen: true });
+  await once(socket, "connect");
+  socket.on("error", () => undefined);
+  return socket;
+}
+
 /** All that arrives until the other side ends. @throws the socket's error */
 export async function readAll(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = [];

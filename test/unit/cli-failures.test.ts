@@ -4,6 +4,7 @@ import { createServer as createSocket, type Server } from "node:net";
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { noStreams } from "../support/no-streams.ts";
 import { Client } from "../../cli/client.ts";
 import { run } from "../../cli/run.ts";
 import { errors } from "../../shared/errors.ts";
@@ -38,6 +39,7 @@ async function tunctl(argv: readonly string[], { env = {} }: { env?: Record<stri
     cwd: "/",
     home: "/nowhere",
     platform: process.platform,
+    ...noStreams(),
     stdout: { write: (text) => (written.out += text) },
     stderr: { write: (text) => (written.err += text) },
     now: () => 0,

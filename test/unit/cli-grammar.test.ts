@@ -1,5 +1,6 @@
 // The command line itself. No daemon listens here, so whatever gets as far as the socket exits with 3.
 import { describe, expect, it } from "vitest";
+import { noStreams } from "../support/no-streams.ts";
 import { has, readArguments } from "../../cli/args.ts";
 import { type Context, type Invocation } from "../../cli/command.ts";
 import { connectionOf, connectionOptions } from "../../cli/connection-options.ts";
@@ -23,6 +24,7 @@ function contextThatWrites(written: { out: string; err: string }): Context {
     cwd: "/home/me",
     home: "/home/me",
     platform: process.platform,
+    ...noStreams(),
     stdout: { write: (text) => (written.out += text) },
     stderr: { write: (text) => (written.err += text) },
     now: () => 0,
@@ -43,7 +45,17 @@ function invocation(line: string): Invocation {
   const context = contextThatWrites({ out: "", err: "" });
   const call = () => Promise.reject(new Error("nothing is called"));
   const [json, quiet, verbose] = [globals.json, globals.quiet, globals.verbose].map((one) => has(given, one));
-  return { context, given, positionals, json, quiet, verbose, commands: verbs, call } as Invocation;
+  return {
+    context,
+    given,
+    positionals,
+    json,
+    quiet,
+    verbose,
+    commands: verbs,
+    socketPath: () => "/nowhere",
+    call,
+  } as Invocation;
 }
 
 const local = (spec: string) => ({ kind: "local", spec });

@@ -2,52 +2,14 @@
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { noStreams } from "../support/no-streams.ts";
 import type { Context } from "../../cli/command.ts";
 import { run } from "../../cli/run.ts";
-import type { Forward, Master } from "../../shared/contract.ts";
+import type { Master } from "../../shared/contract.ts";
 import { version } from "../../shared/version.ts";
+import { ago, forward, master, now } from "../support/records.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
-const now = Date.parse("2026-11-22T21:07:00.000Z");
-const ago = (seconds: number) => new Date(now - seconds * 1000).toISOString();
-
-const forward: Forward = {
-  id: "f7k2",
-  name: null,
-  host: "db",
-  kind: "local",
-  spec: "5432:localhost:5432",
-  bind: { address: "localhost", port: 5432 },
-  destination: { host: "localhost", port: 5432 },
-  boundTo: ["127.0.0.1:5432", "[::1]:5432"],
-  state: "active",
-  since: ago(60),
-  failure: null,
-  warnings: [],
-  persistent: false,
-  channels: { open: 1, total: 20, failed: 0 },
-  bytes: { in: 48_211, out: 912 },
-};
-const master: Master = {
-  host: "db",
-  names: ["db", "alice@db.internal"],
-  user: "alice",
-  hostname: "db.internal",
-  port: 22,
-  address: "10.0.0.7:22",
-  state: "ready",
-  since: ago(7200),
-  server: "OpenSSH_9.2p1",
-  pid: 4242,
-  roundTripMs: 12.34,
-  reconnects: 2,
-  failure: null,
-  retryAt: null,
-  via: [],
-  muxSocket: null,
-  forwards: 1,
-  channels: 3,
-};
 const daemon = {
   version,
   pid: 99,
@@ -97,6 +59,7 @@ async function cannedDaemon({ answers = {} }: { answers?: Record<string, unknown
       cwd: "/home/me",
       home: "/home/me",
       platform: process.platform,
+      ...noStreams(),
       stdout: { isTTY, write: (text) => (written.out += text) },
       stderr: { write: (text) => (written.err += text) },
       now: () => now,

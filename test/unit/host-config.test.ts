@@ -90,6 +90,63 @@ describe("a host, as ssh -G resolves it,", () => {
     expect((await resolve(config, "h")).agent).toBe(agent);
   });
 
+  it("has the forwards that ssh_config asks for, each as the command line would, and none that it does not", async () => {
+    const { forwarding } = await resolve(
+      `Host h
+         LocalForward 8080 db.internal:5432
+         LocalForward *:8081 [::1]:80
+         LocalForward 8082 /run/far.sock
+         LocalForward /run/near.sock x:1
+         LocalForward /run/%h.sock /far/%r
+         DynamicForward 1080
+         DynamicForward 127.0.0.1:1081
+         RemoteForward 9000 localhost:22
+         RemoteForward 9001
+         RemoteForward 0.0.0.0:9002
+         RemoteForward /run/r.sock localhost:1
+         User u
+         ExitOnForwardFailure yes
+         GatewayPorts yes
+         StreamLocalBindMask 0111
+         StreamLocalBindUnlink yes
+         PermitRemoteOpen a:1 [::1]:* *:443`,
+      "h",
+    );
+    expect(forwarding.configured).toEqual([
+      { kind: "local", spec: "8080:[db.internal]:5432" },
+      { kind: "local", spec: "[*]:8081:[::1]:80" },
+      { kind: "local", spec: "8082:/run/far.sock" },
+      { kind: "local", spec: "/run/near.sock:[x]:1" },
+      { kind: "local", spec: "/run/h.sock:/far/u" },
+      { kind: "dynamic", spec: "1080" },
+      { kind: "dynamic", spec: "[127.0.0.1]:1081" },
+      { kind: "remote", spec: "9000:[localhost]:22" },
+      { kind: "remote", spec: "9001" },
+      { kind: "remote", spec: "[0.0.0.0]:9002" },
+      { kind: "remote", spec: "/run/r.sock:[localhost]:1" },
+    ]);
+    expect(forwarding).toMatchObject({
+      exitOnFailure: true,
+      gatewayPorts: true,
+      clearAll: false,
+      streamLocal: { mask: 0o111, unlink: true },
+    });
+    const asked = [
+      ["a", 1],
+      ["a", 2],
+      ["::1", 5],
+      ["b", 443],
+      ["b", 1],
+    ] as const;
+    expect(asked.map(([host, port]) => forwarding.permits(host, port))).toEqual([
+      true,
+      false,
+      true,
+      true,
+      false,
+    ]);
+  });
+
   it("obeys Match, Include and the command line's options as ssh does", async () => {
     await writeFile(join(directory, "included"), "Host *.in\n  Port 77\n");
     const config = `Include ${directory}/included\nMatch host special exec true\n  User matched\n`;

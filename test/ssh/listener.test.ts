@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { listenTcp } from "../../daemon/forwards/tcp-listener.ts";
+import { listenTcp } from "../../daemon/forwards/listener.ts";
 import { freePort } from "../support/free-port.ts";
 import { run } from "../support/run.ts";
 import { dialLoopback, refuses } from "../support/tcp.ts";
@@ -32,7 +32,7 @@ describe("a TCP listener", () => {
     const listening = await listenTcp({ address: "127.0.0.2", port }, (socket) => socket.destroy());
     expect(listening).toMatchObject({ boundTo: [`127.0.0.2:${port}`], warnings: [] });
     (await dialLoopback(port, "127.0.0.2")).destroy();
-    listening.close();
+    await listening.close();
     expect(await refuses(port, "127.0.0.2")).toBe(true);
   });
 

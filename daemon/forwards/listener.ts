@@ -1,22 +1,22 @@
-// Binding where a forward accepts, by ssh's rules (ssh(1) -L, GatewayPorts), and saying why when it cannot be.
+// Binding where a forward accepts on this machine, by ssh's rules (ssh(1) -L, GatewayPorts, StreamLocalBindMask), and
+// saying why when it cannot be.
 import { lookup } from "node:dns/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import { errnoOf, messageOf, TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
+import { listenAt, PathTakenError, PathTooLongError } from "../unix-socket.ts";
 import { portHolder } from "./holder.ts";
+import type { Listening } from "./point.ts";
 
 export interface TcpBind {
   address: string;
   port: number;
 }
 
-export interface Listening {
-  /** `127.0.0.1:5432`, ... */
-  boundTo: string[];
-  /** what did not bind and need not stop the others: a machine without IPv6 has no ::1 */
-  warnings: string[];
-  /** Stops accepting, at once. */
-  close(): void;
+/** How Unix sockets are made: StreamLocalBindMask and StreamLocalBindUnlink of ssh_config(5). */
+export interface StreamLocalOptions {
+  mask: number;
+  unlink: boolean;
 }
 
 const families: Record<string, string[]> = {
@@ -53,7 +53,46 @@ export async function listenTcp(bind: TcpBind, onConnection: (socket: Socket) =>
     }
   }
   if (bound.size === 0) throw await explain(missing, formatAddress(bind.address, bind.port), bind.port);
-  return { boundTo: [...bound.keys()], warnings, close };
+  return { boundTo: [...bound.keys()], warnings, allocatedPort: null, close };
+}
+
+/**
+ * Listens on a Unix socket. A stale one of ours is replaced; any other one only under StreamLocalBindUnlink, and a file
+ * that is no socket never (ssh would remove it).
+ * @throws TundError BIND_IN_USE, BIND_FAILED
+ */
+export async function listenUnix(
+  path: string,
+  { mask, unlink }: StreamLocalOptions,
+  onConnection: (socket: Socket) => void,
+): Promise<Listening> {
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, quiet(onConnection));
+  // Stays: accept() can fail later (EMFILE), and the listener must outlive that.
+  server.on("error", () => undefined);
+  try {
+    const placed = await listenAt(server, { path, mode: 0o777 & ~mask, replaceAny: unlink });
+    const close = () => {
+      server.close();
+      placed.release();
+    };
+    return { boundTo: [path], warnings: [], allocatedPort: null, close };
+  } catch (error) {
+    throw explainPath(error, path);
+  }
+}
+
+function explainPath(error: unknown, path: string): TundError {
+  const cannot = `cannot listen on ${path}`;
+  if (error instanceof PathTooLongError)
+    return new TundError("BIND_FAILED", `cannot listen: ${error.message}`, { cause: error });
+  if (!(error instanceof PathTakenError))
+    return new TundError("BIND_FAILED", `${cannot}: ${reasonOf(error)}`, { cause: error });
+  const why = {
+    answered: "somebody listens on it",
+    foreign: "it is another user's socket (StreamLocalBindUnlink=yes replaces it)",
+    "not a socket": "there is a file that is no socket",
+  }[error.obstacle];
+  return new TundError("BIND_IN_USE", `${cannot}: ${why}`, { cause: error });
 }
 
 async function addressesOf(address: string): Promise<string[]> {
@@ -70,19 +109,34 @@ async function addressesOf(address: string): Promise<string[]> {
 function listenOn(host: string, port: number, onConnection: (socket: Socket) => void): Promise<Server> {
   return new Promise((resolve, reject) => {
     // Half-open, or an answer after the client's FIN would be lost; paused, so that nothing is read before there is a channel.
-    const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, onConnection);
+    const server = createServer(
+      { allowHalfOpen: true, pauseOnConnect: true, noDelay: true },
+      quiet(onConnection),
+    );
     // Stays: accept() can fail later (EMFILE), and the listener must outlive that.
     server.on("error", reject);
     server.listen({ host, port, ipv6Only: true }, () => resolve(server));
   });
 }
 
+// A socket's error (ECONNRESET, EPIPE) is followed by its 'close', which says all; unheard, it would end the daemon.
+const quiet =
+  (onConnection: (socket: Socket) => void) =>
+  (socket: Socket): void => {
+    socket.on("error", () => undefined);
+    onConnection(socket);
+  };
+
 const isMissingFamily = (error: unknown): boolean =>
   ["EADDRNOTAVAIL", "EAFNOSUPPORT", "EPROTONOSUPPORT"].includes(errnoOf(error) ?? "");
 
 const reasons: Record<string, string> = {
   EADDRINUSE: "address already in use",
-  EACCES: "permission denied (ports below 1024 need CAP_NET_BIND_SERVICE)",
+  EACCES: "permission denied",
+  ENOENT: "no such directory",
+  ENOTDIR: "not a directory",
+  EROFS: "the file system is read-only",
+  ENOSPC: "no space left on device",
   EADDRNOTAVAIL: "the machine does not have this address",
   EAFNOSUPPORT: "the machine does not have this address family",
 };

@@ -1,0 +1,71 @@
+// Dialling from this machine: the far end of a remote forward.
+import { connect, type Socket } from "node:net";
+import type { Clock } from "../../shared/clock.ts";
+import { errnoOf, messageOf, TundError } from "../../shared/errors.ts";
+import { formatDestination } from "../../shared/forward-spec.ts";
+import type { FixedDestination } from "./local.ts";
+
+const DIAL_DEADLINE_MS = 30_000;
+// Node tries the next address of a name after 250 ms: too soon for a destination that is far.
+const NEXT_ADDRESS_MS = 5000;
+
+export interface Dialling {
+  /** Settles with a half-open socket that has read nothing yet. @throws TundError HOST_UNREACHABLE, CONNECT_TIMEOUT */
+  connected: Promise<Socket>;
+  /** Gives up. */
+  destroy(): void;
+}
+
+/** Dials a TCP or Unix destination. The socket has a permanent 'error' listener. */
+export function dialHere(to: FixedDestination, clock: Clock): Dialling {
+  const socket = connect(
+    "path" in to
+      ? { path: to.path, allowHalfOpen: true }
+      : {
+          host: to.host,
+          port: to.port,
+          allowHalfOpen: true,
+          noDelay: true,
+          autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS,
+        },
+  );
+  const connected = new Promise<Socket>((resolve, reject) => {
+    const where = formatDestination(to);
+    const timer = clock.after(DIAL_DEADLINE_MS, () => {
+      socket.destroy();
+      reject(
+        new TundError(
+          "CONNECT_TIMEOUT",
+          `connect failed: ${where} did not answer within ${DIAL_DEADLINE_MS / 1000} s`,
+        ),
+      );
+    });
+    // ECONNRESET, EPIPE after it was connected: 'close' follows each, and says all.
+    socket.on("error", (error) => {
+      timer.cancel();
+      const why = reasons[errnoOf(error) ?? ""] ?? messageOf(error);
+      reject(new TundError("HOST_UNREACHABLE", `connect failed: ${where}: ${why}`, { cause: error }));
+    });
+    socket.once("close", () => {
+      timer.cancel();
+      reject(new TundError("HOST_UNREACHABLE", `connect failed: ${where}: given up`));
+    });
+    socket.once("connect", () => {
+      timer.cancel();
+      resolve(socket);
+    });
+  });
+  return { connected, destroy: () => socket.destroy() };
+}
+
+const reasons: Record<string, string> = {
+  ECONNREFUSED: "connection refused",
+  EHOSTUNREACH: "no route to host",
+  ENETUNREACH: "network is unreachable",
+  ETIMEDOUT: "connection timed out",
+  ENOTFOUND: "cannot resolve the name",
+  EAI_AGAIN: "cannot resolve the name now",
+  ENOENT: "no such socket",
+  EACCES: "permission denied",
+  EMFILE: "too many open files",
+};

@@ -1,0 +1,35 @@
+// From a settled spec to the point that its kind is made of.
+import type { Clock } from "../../shared/clock.ts";
+import { TundError } from "../../shared/errors.ts";
+import { dynamicPoint } from "./dynamic.ts";
+import { listenTcp, listenUnix, type StreamLocalOptions } from "./listener.ts";
+import { type ListenHere, localPoint, type OpenChannel } from "./local.ts";
+import type { Point } from "./point.ts";
+import { type ListenThere, remotePoint } from "./remote.ts";
+import type { SettledSpec } from "./settled.ts";
+
+/** What a forward needs of the master that carries it, and of ssh_config. */
+export interface Carrier {
+  openChannel: OpenChannel;
+  listenThere: ListenThere;
+  streamLocal: StreamLocalOptions;
+  /** PermitRemoteOpen */
+  permits: (host: string, port: number) => boolean;
+  clock: Clock;
+}
+
+/** Makes the point of a forward. @throws TundError INVALID_REQUEST for a local forward that leads nowhere */
+export function pointFor({ kind, text, bind, destination }: SettledSpec, carrier: Carrier): Point {
+  const { openChannel, listenThere, streamLocal, permits, clock } = carrier;
+  const listenHere: ListenHere = (onConnection) =>
+    "path" in bind ? listenUnix(bind.path, streamLocal, onConnection) : listenTcp(bind, onConnection);
+  switch (kind) {
+    case "local":
+      if (destination === null) throw new TundError("INVALID_REQUEST", `${text} has no destination`);
+      return localPoint({ listen: listenHere, destination, openChannel, clock });
+    case "dynamic":
+      return dynamicPoint({ listen: listenHere, openChannel, clock });
+    case "remote":
+      return remotePoint({ bind, destination, listen: listenThere, permits, clock });
+  }
+}

@@ -1,0 +1,112 @@
+// A remote forward (ssh -R): the server listens, and each connection that it accepts comes as a channel to be joined here.
+import type { Clock } from "../../shared/clock.ts";
+import { TundError } from "../../shared/errors.ts";
+import { formatAddress, formatDestination } from "../../shared/forward-spec.ts";
+import type { Channel } from "../ssh/channel.ts";
+import type { RemoteBind, RemoteListening, RemoteOpen } from "../ssh/remote-listeners.ts";
+import { dialHere, type Dialling } from "./dial-here.ts";
+import { asTundError, HANDSHAKE_DEADLINE_MS } from "./dynamic.ts";
+import { readProxyRequest } from "./handshake.ts";
+import type { FixedDestination } from "./local.ts";
+import { abandon } from "./outbound.ts";
+import type { Incoming, Joined, Listening, Point } from "./point.ts";
+
+/** Asks the master's server to listen. @throws TundError FORWARD_REFUSED, CONNECTION_LOST */
+export type ListenThere = (bind: RemoteBind, onOpen: (open: RemoteOpen) => void) => Promise<RemoteListening>;
+
+export interface RemoteOptions {
+  bind: RemoteBind;
+  /** null: SOCKS, served here (ssh -R port) */
+  destination: FixedDestination | null;
+  listen: ListenThere;
+  /** PermitRemoteOpen of ssh_config(5), for SOCKS */
+  permits: (host: string, port: number) => boolean;
+  clock: Clock;
+}
+
+/** The point of a remote forward. */
+export const remotePoint = (options: RemoteOptions): Point => ({
+  isRemote: true,
+  listen: (accept, again) => listen(options, (open) => accept(incoming(open, options)), again),
+});
+
+async function listen(
+  { bind, listen: ask }: RemoteOptions,
+  onOpen: (open: RemoteOpen) => void,
+  again: number | null,
+): Promise<Listening> {
+  const isAnyPort = "port" in bind && bind.port === 0;
+  const listening =
+    isAnyPort && again !== null
+      ? await ask({ ...bind, port: again }, onOpen).catch(() => ask(bind, onOpen))
+      : await ask(bind, onOpen);
+  const port = listening.port;
+  return {
+    boundTo: ["path" in bind ? bind.path : formatAddress(bind.address || "*", port ?? bind.port)],
+    warnings: [],
+    allocatedPort: isAnyPort ? port : null,
+    close: () => listening.cancel(),
+  };
+}
+
+function incoming(open: RemoteOpen, options: RemoteOptions): Incoming {
+  const { destination, clock } = options;
+  if (destination === null) return proxied(open, options);
+  const dialling = dialHere(destination, clock);
+  return {
+    originator: open.originator,
+    join: async () => {
+      try {
+        const socket = await dialling.connected;
+        return { socket, channel: open.accept() };
+      } catch (error) {
+        open.reject();
+        throw error;
+      }
+    },
+    destroy: () => dialling.destroy(),
+  };
+}
+
+function proxied(open: RemoteOpen, options: RemoteOptions): Incoming {
+  const channel = open.accept();
+  let dialling: Dialling | undefined;
+  return {
+    originator: open.originator,
+    join: () => joinProxied(channel, options, (started) => (dialling = started)),
+    destroy: () => {
+      if (dialling === undefined) abandon(channel);
+      else dialling.destroy();
+    },
+  };
+}
+
+async function joinProxied(
+  channel: Channel,
+  { permits, clock }: RemoteOptions,
+  onDialling: (dialling: Dialling) => void,
+): Promise<Joined> {
+  let joined = false;
+  // What is refused is still said before the channel is closed.
+  channel.stream.once("finish", () => {
+    if (!joined) abandon(channel);
+  });
+  const request = await readProxyRequest(channel.stream, { clock, deadlineMs: HANDSHAKE_DEADLINE_MS });
+  try {
+    const { host, port } = request.destination;
+    if (!permits(host, port))
+      throw new TundError(
+        "CHANNEL_PROHIBITED",
+        `PermitRemoteOpen does not permit ${formatDestination({ host, port })}`,
+      );
+    const dialling = dialHere(request.destination, clock);
+    onDialling(dialling);
+    const socket = await dialling.connected;
+    joined = true;
+    request.grant();
+    return { socket, channel };
+  } catch (error) {
+    request.refuse(asTundError(error));
+    throw error;
+  }
+}

@@ -1,0 +1,73 @@
+// What a master carries: its forwards, and whatever else has connections over it.
+import type { Forward } from "../forwards/forward.ts";
+
+/** What has connections: a forward, or a caller's own stdin and stdout. */
+export interface Passenger {
+  readonly connections: number;
+  dropConnections(): void;
+}
+
+export class Carried {
+  readonly #forwards = new Map<string, Forward>();
+  /** not forwards, or no more: they are here only as long as they have connections */
+  readonly #passengers = new Set<Passenger>();
+
+  /** The forwards, in the order in which they were made. */
+  get forwards(): Forward[] {
+    return [...this.#forwards.values()];
+  }
+
+  /** Connections, those of cancelled forwards included. */
+  get connections(): number {
+    let count = 0;
+    for (const each of this.#all()) count += each.connections;
+    return count;
+  }
+
+  adopt(forward: Forward): void {
+    this.#forwards.set(forward.id, forward);
+  }
+
+  /** Takes something in for as long as it has connections. */
+  board(passenger: Passenger): void {
+    this.#passengers.add(passenger);
+  }
+
+  /** Forgets a forward, which accepts no more; its established connections live on. Settles when its listener is gone. */
+  async cancel(forward: Forward): Promise<void> {
+    this.#forwards.delete(forward.id);
+    if (forward.connections > 0) this.#passengers.add(forward);
+    await forward.stopAccepting();
+  }
+
+  /** Cancels every forward. Not awaited: what the server is slow to take back goes with the link. */
+  cancelAll(): void {
+    for (const forward of this.forwards) void this.cancel(forward);
+  }
+
+  /** Forgets who has no connections left. */
+  sweep(): void {
+    for (const passenger of this.#passengers)
+      if (passenger.connections === 0) this.#passengers.delete(passenger);
+  }
+
+  /** Ends every connection. */
+  drop(): void {
+    for (const each of this.#all()) each.dropConnections();
+  }
+
+  /** The link is lost: connections end, listeners on the server are gone. */
+  linkLost(): void {
+    for (const forward of this.#forwards.values()) forward.linkLost();
+    this.drop();
+  }
+
+  /** There is a new link: what the server listened on is asked for again. */
+  linkReady(): void {
+    for (const forward of this.#forwards.values()) forward.linkReady();
+  }
+
+  #all(): Passenger[] {
+    return [...this.#forwards.values(), ...this.#passengers];
+  }
+}

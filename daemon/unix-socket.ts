@@ -1,0 +1,142 @@
+// A Unix socket's life on disk: bound in private, put in place at once, replaced only when stale, removed only if ours.
+import { once } from "node:events";
+import { randomBytes } from "node:crypto";
+import { chmodSync, linkSync, lstatSync, renameSync, type Stats, statSync, unlinkSync } from "node:fs";
+import { connect, type Server } from "node:net";
+import { dirname, join } from "node:path";
+import { errnoOf } from "../shared/errors.ts";
+import { maxSocketPath } from "../shared/socket-path.ts";
+
+/** What stands in the way of a socket. */
+export type Obstacle = "answered" | "foreign" | "not a socket";
+
+/** The path is taken by something that may not be replaced. */
+export class PathTakenError extends Error {
+  override readonly name = "PathTakenError";
+  readonly obstacle: Obstacle;
+
+  constructor(path: string, obstacle: Obstacle) {
+    super(`${path} is taken: ${obstacle}`);
+    this.obstacle = obstacle;
+  }
+}
+
+/** The path does not fit `sun_path` (unix(7)). */
+export class PathTooLongError extends Error {
+  override readonly name = "PathTooLongError";
+  readonly limit: number;
+
+  constructor(path: string, limit: number) {
+    super(`the path has ${Buffer.byteLength(path)} bytes, and ${limit} are the limit: ${path}`);
+    this.limit = limit;
+  }
+}
+
+export interface PlaceOptions {
+  path: string;
+  /** its permission bits */
+  mode: number;
+  /** whether a socket on which somebody answers, or another user's, is replaced as well (StreamLocalBindUnlink) */
+  replaceAny: boolean;
+}
+
+export interface PlacedSocket {
+  path: string;
+  /** Removes the file, if it is still the one that was placed. */
+  release(): void;
+}
+
+/**
+ * Listens on a Unix socket. As OpenSSH does for its ControlPath, it is bound under a name of its own and linked into
+ * place: it appears complete, or not at all, and link() lets one of two rivals win. A stale one of ours (nobody answers)
+ * is replaced; a file that is no socket never is.
+ * @throws PathTakenError, PathTooLongError, and the system's errors (ENOENT, EACCES, ...)
+ */
+export async function listenAt(
+  server: Server,
+  { path, mode, replaceAny }: PlaceOptions,
+): Promise<PlacedSocket> {
+  const own = join(dirname(path), `.${randomBytes(3).toString("hex")}`);
+  refuseLongPath(path, own);
+  statSync(dirname(path)); // bind() would call a missing directory a matter of permission (libuv)
+  server.listen(own);
+  await once(server, "listening");
+  try {
+    chmodSync(own, mode);
+    const inode = lstatSync(own).ino;
+    await linkInPlace(own, path, replaceAny);
+    return { path, release: () => unlinkIfOurs(path, inode) };
+  } catch (error) {
+    server.close();
+    throw error;
+  } finally {
+    unlinkQuietly(own);
+  }
+}
+
+// Node before 24 binds a path that is cut off instead of refusing one that is too long.
+function refuseLongPath(...paths: string[]): void {
+  const limit = maxSocketPath(process.platform);
+  for (const path of paths) if (Buffer.byteLength(path) > limit) throw new PathTooLongError(path, limit);
+}
+
+async function linkInPlace(own: string, path: string, replaceAny: boolean): Promise<void> {
+  for (;;) {
+    try {
+      return linkSync(own, path);
+    } catch (error) {
+      if (errnoOf(error) !== "EEXIST") throw error;
+    }
+    const found = statOf(path);
+    if (found === undefined) continue;
+    if (!found.isSocket()) throw new PathTakenError(path, "not a socket");
+    if (!replaceAny && found.uid !== process.geteuid?.()) throw new PathTakenError(path, "foreign");
+    if (!replaceAny && (await answers(path))) throw new PathTakenError(path, "answered");
+    bury(path, found);
+  }
+}
+
+// Somebody else may replace the stale socket between the look and the removal: only what was looked at is removed, and
+// what was not is put back.
+function bury(path: string, stale: Stats): void {
+  const grave = join(dirname(path), `.${randomBytes(3).toString("hex")}`);
+  try {
+    renameSync(path, grave);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return;
+    throw error;
+  }
+  if (lstatSync(grave).ino !== stale.ino) {
+    try {
+      linkSync(grave, path);
+    } catch (error) {
+      if (errnoOf(error) !== "EEXIST") throw error;
+    }
+  }
+  unlinkSync(grave);
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(path);
+    probe.once("connect", () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once("error", () => resolve(false));
+  });
+}
+
+const statOf = (path: string): Stats | undefined => lstatSync(path, { throwIfNoEntry: false });
+
+function unlinkIfOurs(path: string, inode: number): void {
+  if (statOf(path)?.ino === inode) unlinkQuietly(path);
+}
+
+function unlinkQuietly(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+  }
+}
