@@ -11,6 +11,7 @@ interface Parts {
   body?: unknown;
 }
 
+/** An answer of the daemon, whole. */
 interface Reply {
   status: number;
   version: string | undefined;
@@ -44,9 +45,8 @@ export class Client {
       throw unreachable(this.#socketPath, error);
     });
     this.#daemonVersion = reply.version;
-    const answer = parse(reply);
-    if (reply.status !== 200) throw problemOf(reply, answer);
-    return answer as Output<V>;
+    if (reply.status !== 200) throw refusalOf(reply);
+    return parse(reply) as Output<V>;
   }
 }
 
@@ -80,7 +80,8 @@ function exchange(socketPath: string, { method, path, body }: Outgoing): Promise
   });
 }
 
-function receive(incoming: IncomingMessage): Promise<Reply> {
+/** Reads an answer to its end. */
+export function receive(incoming: IncomingMessage): Promise<Reply> {
   return new Promise((resolve, reject) => {
     let text = "";
     incoming.setEncoding("utf8");
@@ -108,8 +109,9 @@ function parse(reply: Reply): unknown {
 const senseless = (reply: Reply): string =>
   `the daemon's answer (HTTP status ${reply.status}) makes no sense: is it another program that listens there?`;
 
-function problemOf(reply: Reply, answer: unknown): TundError {
-  const { code, message, details } = (answer ?? {}) as Partial<Record<string, unknown>>;
+/** What the daemon said when it did not do what it was asked. */
+export function refusalOf(reply: Reply): TundError {
+  const { code, message, details } = (parse(reply) ?? {}) as Partial<Record<string, unknown>>;
   if (typeof code !== "string" || typeof message !== "string")
     return new TundError("INTERNAL", senseless(reply));
   const data = typeof details === "object" && details !== null ? { ...details } : undefined;
@@ -118,7 +120,8 @@ function problemOf(reply: Reply, answer: unknown): TundError {
   return new TundError(code, message, data === undefined ? {} : { details: data });
 }
 
-function unreachable(socketPath: string, error: unknown): TundError {
+/** Says why the daemon did not answer, and what to do. */
+export function unreachable(socketPath: string, error: unknown): TundError {
   const elsewhere = "or say where it listens with --socket PATH or TUND_SOCKET";
   const say = (message: string) => new TundError("DAEMON_UNREACHABLE", message, { cause: error });
   switch (errnoOf(error)) {

@@ -1,6 +1,6 @@
 // `tunctl -O forward|cancel|check|stop|exit ... HOST`: ssh's own spelling, texts and exit codes (ssh(1), mux.c, clientloop.c).
 import type { ConnectionOptions, Resolved } from "../shared/contract.ts";
-import { TundError } from "../shared/errors.ts";
+import { errnoOf, TundError } from "../shared/errors.ts";
 import { parseForwardPattern, parseForwardSpec } from "../shared/forward-spec.ts";
 import { type Given, has, type Option, readArguments, valuesOf } from "./args.ts";
 import { Client } from "./client.ts";
@@ -10,9 +10,10 @@ import { expandEnvironment } from "./environment.ts";
 import { sayAsSsh } from "./fail.ts";
 import { canonical, forwardOptions, kindOf } from "./forward-options.ts";
 import { socket as socketOption } from "./global-options.ts";
+import { answer } from "./print.ts";
 import { servicePorts } from "./services.ts";
 import { chooseSocket } from "./socket.ts";
-import { FLAGS } from "./ssh-spelling.ts";
+import { FLAGS, toward } from "./ssh-spelling.ts";
 
 const FAILED = 255; // whatever the reason, as ssh
 const command: Option = { short: "O", value: "ctl_cmd", help: "" };
@@ -27,7 +28,7 @@ const ignored: Option[] = [
   ...Array.from(FLAGS)
     .filter((short) => !known.has(short))
     .map((short) => ({ short, help: "" })),
-  ...Array.from("bBcDeEImQw")
+  ...Array.from("bBcDeEImPQw")
     .filter((short) => !known.has(short))
     .map((short) => ({ short, value: "value", help: "" })),
 ];
@@ -36,6 +37,7 @@ const options = [
   controlPath,
   quiet,
   gateway,
+  toward,
   ...connectionOptions,
   ...forwardOptions,
   ...ignored,
@@ -47,97 +49,168 @@ type SpecText = Resolved["forwards"][number];
 interface Asked {
   context: Context;
   client: Client;
-  given: readonly Given[];
   host: string;
-  /** the path that a failure names: ssh's own, if one was given */
+  connection: ConnectionOptions | undefined;
+  /** The command line's own. */
+  forwards: readonly SpecText[];
+  gatewayPorts: boolean;
+  /** The path that a failure names: ssh's own, if one was given. */
   path: string;
+  /** Says something unless -q. */
   say: (text: string) => void;
 }
 
 /** Runs one command line in ssh's spelling. Gives the exit code; never throws. */
 export async function dashO(argv: readonly string[], context: Context): Promise<number> {
   const { given, positionals, problem } = readArguments(argv, options, "see 'tunctl help'");
-  const isQuiet = has(given, quiet);
-  const say = (text: string) => (isQuiet ? undefined : sayAsSsh(context, text));
+  const [name = "", another] = valuesOf(given, command);
+  const run = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  const [host] = positionals;
+  // Never silent: ssh complains of its arguments before it has read -q.
   const complain = (text: string) => {
     sayAsSsh(context, text);
     return FAILED;
   };
-  const [host] = positionals;
-  const run = commands[valuesOf(given, command).at(-1) ?? ""];
   if (problem !== undefined) return complain(problem.message);
   if (run === undefined) return complain("Invalid multiplex command.");
+  if (another !== undefined) return complain("Multiplexing command already specified");
+  if (has(given, toward)) return complain("Cannot specify stdio forward with -O");
   if (host === undefined) return complain("usage: tunctl -O forward|cancel|check|stop|exit [options] HOST");
   try {
-    const socketPath = chooseSocket(context, valuesOf(given, socketOption).at(-1));
-    const path = valuesOf(given, controlPath).at(-1) ?? socketPath;
-    return await run({ context, client: new Client(socketPath), given, host, path, say });
+    const parse = name === "cancel" ? parseForwardPattern : parseForwardSpec;
+    return await run(askedOf(context, { given, host, forwards: ownForwards(context, given, parse) }));
   } catch (error) {
     return complain(error instanceof TundError ? error.message : `unexpected error: ${String(error)}`);
   }
 }
 
+function askedOf(
+  context: Context,
+  { given, host, forwards }: { given: readonly Given[]; host: string; forwards: SpecText[] },
+): Asked {
+  const socketPath = chooseSocket(context, valuesOf(given, socketOption).at(-1));
+  const isQuiet = has(given, quiet);
+  return {
+    context,
+    client: new Client(socketPath),
+    host,
+    connection: connectionOf({ context, given }),
+    forwards,
+    gatewayPorts: has(given, gateway),
+    path: valuesOf(given, controlPath).at(-1) ?? socketPath,
+    say: (text) => (isQuiet ? undefined : sayAsSsh(context, text)),
+  };
+}
+
+function ownForwards(
+  { readServices, env, cwd }: Context,
+  given: readonly Given[],
+  parse: typeof parseForwardPattern,
+): SpecText[] {
+  const services = servicePorts(readServices);
+  return given.flatMap(({ option, value }) => {
+    const kind = kindOf(option);
+    if (kind === undefined) return [];
+    try {
+      return [{ kind, spec: canonical(parse(kind, expandEnvironment(value, env), services), cwd) }];
+    } catch (error) {
+      if (!(error instanceof TundError)) throw error;
+      throw new TundError(error.code, `Bad ${kind} forwarding specification '${value}'`, { cause: error });
+    }
+  });
+}
+
 const commands: Record<string, (asked: Asked) => Promise<number>> = {
-  check: (asked) => withMaster(asked, () => check(asked)),
-  forward: (asked) => withMaster(asked, () => forward(asked)),
-  cancel: (asked) => withMaster(asked, () => cancel(asked)),
-  stop: (asked) => withMaster(asked, () => end(asked, "stopMaster", "Stop listening request sent.")),
-  exit: (asked) => withMaster(asked, () => end(asked, "exitMaster", "Exit request sent.")),
+  check: (asked) => withMaster(asked, check),
+  forward: (asked) => withMaster(asked, forward),
+  cancel: (asked) => withMaster(asked, cancel),
+  stop: (asked) => withMaster(asked, stop),
+  exit: (asked) => withMaster(asked, exit),
 };
 
 // A master is never made by these: where there is none, ssh finds no socket.
-async function withMaster(
-  { client, host, path, context }: Asked,
-  run: () => Promise<number>,
-): Promise<number> {
+async function withMaster(asked: Asked, run: (asked: Asked) => Promise<number>): Promise<number> {
+  const { client, host, path, say } = asked;
   try {
     await client.call("getMaster", { params: { host } });
   } catch (error) {
     if (!(error instanceof TundError) || !["NOT_FOUND", "DAEMON_UNREACHABLE"].includes(error.code))
       throw error;
-    sayAsSsh(context, `Control socket connect(${path}): No such file or directory`);
+    say(`Control socket connect(${path}): ${whyNot(error)}`);
     return FAILED;
   }
-  return run();
+  return run(asked);
 }
 
-async function check({ client, host, context, say }: Asked): Promise<number> {
+// strerror(3), as ssh has it.
+function whyNot({ cause }: TundError): string {
+  const errno = errnoOf(cause) ?? "";
+  if (errno === "ECONNREFUSED") return "Connection refused";
+  return errno === "EACCES" || errno === "EPERM" ? "Permission denied" : "No such file or directory";
+}
+
+// Why, in the daemon's words: a line of its own, so that ssh's is as scripts know it.
+function reason({ say }: Asked, error: unknown): TundError {
+  if (!(error instanceof TundError)) throw error;
+  say(`tund: ${error.message}`);
+  return error;
+}
+
+async function check(asked: Asked): Promise<number> {
+  const { client, host, context, say } = asked;
   try {
     const { pid } = await client.call("checkMaster", { params: { host } });
     sayAsSsh(context, `Master running (pid=${pid})`); // also with -q, as ssh
     return 0;
   } catch (error) {
-    say(`muxclient: master alive check failed${error instanceof TundError ? `: ${error.message}` : ""}`);
+    reason(asked, error);
+    say("muxclient: master alive check failed");
     return FAILED;
   }
 }
 
-async function end(
-  { client, host, say }: Asked,
-  verb: "stopMaster" | "exitMaster",
-  text: string,
-): Promise<number> {
-  await client.call(verb, { params: { host } });
-  say(text);
-  return 0;
+async function stop(asked: Asked): Promise<number> {
+  const { client, host, say } = asked;
+  try {
+    await client.call("stopMaster", { params: { host } });
+    say("Stop listening request sent.");
+    return 0;
+  } catch (error) {
+    if (!(error instanceof TundError)) throw error;
+    say(`mux_client_request_stop_listening: stop listening request failed: ${error.message}`);
+    return FAILED;
+  }
+}
+
+async function exit(asked: Asked): Promise<number> {
+  const { client, host, say } = asked;
+  try {
+    await client.call("exitMaster", { params: { host } });
+    say("Exit request sent.");
+    return 0;
+  } catch (error) {
+    if (!(error instanceof TundError)) throw error;
+    say(`Master refused termination request: ${error.message}`);
+    return FAILED;
+  }
 }
 
 // ssh sends each by itself and goes on after one that failed.
 async function forward(asked: Asked): Promise<number> {
-  const { client, host, given, context, say } = asked;
-  const gatewayPorts = has(given, gateway) ? { gatewayPorts: true } : {};
+  const { client, host, context, say } = asked;
+  const gatewayPorts = asked.gatewayPorts ? { gatewayPorts: true } : {};
   let failures = 0;
-  for (const one of await merged(asked, parseForwardSpec)) {
+  for (const one of await merged(asked)) {
     try {
       const body = { host, forwards: [one], ...gatewayPorts };
       const [made] = (await client.call("openForwards", { body })).forwards;
       const port = made?.allocatedPort ?? null;
-      if (port !== null) context.stdout.write(`${port}\n`);
+      // A script reads it, -q or not.
+      if (port !== null) answer({ context }, String(port));
     } catch (error) {
-      if (!(error instanceof TundError)) throw error;
       failures++;
       say(`mux_client_forward: forwarding request failed: ${refusalOf(one)}`);
-      say(`tund: ${error.message}`);
+      reason(asked, error);
     }
   }
   if (failures > 0) say("muxclient: master forward request failed");
@@ -154,15 +227,14 @@ function refusalOf({ kind, spec }: SpecText): string {
 async function cancel(asked: Asked): Promise<number> {
   const { client, host, say } = asked;
   let failures = 0;
-  for (const one of await merged(asked, parseForwardPattern)) {
+  for (const one of await merged(asked)) {
     try {
       await client.call("cancelForwards", { body: { host, forwards: [one] } });
     } catch (error) {
       if (!(error instanceof TundError)) throw error;
       failures++;
-      say(
-        `mux_client_forward: forwarding request failed: ${error.code === "NOT_FOUND" ? "port not forwarded" : error.message}`,
-      );
+      const why = error.code === "NOT_FOUND" ? "port not forwarded" : error.message;
+      say(`mux_client_forward: forwarding request failed: ${why}`);
     }
   }
   if (failures > 0) say("muxclient: master cancel forward request failed");
@@ -170,22 +242,7 @@ async function cancel(asked: Asked): Promise<number> {
 }
 
 // The forwards of ssh_config and then the command line's, those that listen here before the server's, as ssh sends them.
-async function merged(asked: Asked, parse: typeof parseForwardPattern): Promise<SpecText[]> {
-  const { client, host, given, context } = asked;
-  const services = servicePorts(context.readServices);
-  const own = given.flatMap(({ option, value }) => {
-    const kind = kindOf(option);
-    if (kind === undefined) return [];
-    try {
-      return [
-        { kind, spec: canonical(parse(kind, expandEnvironment(value, context.env), services), context.cwd) },
-      ];
-    } catch (error) {
-      if (!(error instanceof TundError)) throw error;
-      throw new TundError(error.code, `Bad ${kind} forwarding specification '${value}'`, { cause: error });
-    }
-  });
-  const connection: ConnectionOptions | undefined = connectionOf({ context, given });
+async function merged({ client, host, connection, forwards: own }: Asked): Promise<SpecText[]> {
   const { forwards, clearAllForwardings } = await client.call("resolveHost", {
     body: { host, ...(connection === undefined ? {} : { connection }) },
   });

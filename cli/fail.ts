@@ -30,7 +30,7 @@ export function refuse(context: Context, help: readonly string[]): number {
   return errors.INVALID_REQUEST.exit;
 }
 
-/** Says something in ssh's own words, which end as ssh ends its lines. */
+/** Says something in ssh's own words, which end as ssh ends the lines of its log: scripts may compare them. */
 export function sayAsSsh(context: Context, text: string): void {
   context.stderr.write(`${plain(text)}\r\n`);
 }

@@ -1,4 +1,4 @@
-// The only writer to stdout: what was asked for, and nothing else.
+// The only writer of text to stdout: what was asked for, and nothing else.
 import type { Invocation } from "./command.ts";
 import { plain, plainJson } from "./plain.ts";
 
@@ -16,6 +16,6 @@ export function confirm(invocation: Invocation, value: unknown, lines: () => rea
 }
 
 /** Answers one command of a conversation. */
-export function answer({ context }: Invocation, text: string): void {
+export function answer({ context }: Pick<Invocation, "context">, text: string): void {
   context.stdout.write(`${text.split("\n").map(plain).join("\n")}\n`);
 }

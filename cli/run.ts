@@ -1,14 +1,14 @@
 // argv → verb → exit code.
 import { TundError } from "../shared/errors.ts";
 import { version as own } from "../shared/version.ts";
-import { type Given, has, readArguments, usageError, valuesOf } from "./args.ts";
+import { type Given, has, type Option, readArguments, usageError, valuesOf } from "./args.ts";
 import type { Client } from "./client.ts";
 import type { Command, Context, Invocation } from "./command.ts";
 import { fail, refuse, warn } from "./fail.ts";
-import { isDashO, isDashW } from "./ssh-spelling.ts";
 import * as globals from "./global-options.ts";
 import { commandNamed, shortHelp } from "./help-text.ts";
 import { chooseSocket } from "./socket.ts";
+import { isDashO, isDashW, toward } from "./ssh-spelling.ts";
 import { verbs } from "./verbs.ts";
 
 interface Request {
@@ -19,10 +19,12 @@ interface Request {
 
 /** Runs one command line (without node and the script) in a context. Gives the exit code; never throws. */
 export async function run(argv: readonly string[], context: Context): Promise<number> {
-  if (isDashO(argv)) return runDashO(argv, context);
+  // A host may have a verb's name, but then ssh's spelling has to begin with an option.
+  const isVerb = verbs.some(({ name }) => name === argv[0]);
+  if (!isVerb && isDashO(argv)) return runDashO(argv, context);
   let request: Request | undefined;
   try {
-    request = read(isDashW(argv) ? ["stdio", ...argv] : argv);
+    request = !isVerb && isDashW(argv) ? readDashW(argv) : read(argv);
   } catch (error) {
     return fail(context, error);
   }
@@ -48,8 +50,7 @@ function read(argv: readonly string[]): Request | undefined {
     return undefined;
   }
   const command = commandNamed(verbs, name);
-  const options = [...globals.globalOptions, ...command.options];
-  const after = readArguments(argv.slice(at + 1), options, `see 'tunctl help ${name}'`);
+  const after = readFor(command, argv.slice(at + 1));
   const given = [...before.given, ...after.given];
   // Help goes before complaints: it may be what tells them right from wrong.
   if (has(given, globals.help)) return helpOn(name, given, argv[at] !== undefined);
@@ -57,6 +58,20 @@ function read(argv: readonly string[]): Request | undefined {
   if (problem !== undefined) throw problem;
   return { command, given, positionals: after.positionals };
 }
+
+// `-W DEST` stands where it likes; DEST is what the verb takes first.
+function readDashW(argv: readonly string[]): Request {
+  const command = commandNamed(verbs, "stdio");
+  const { given, positionals, problem } = readFor(command, argv, [toward]);
+  if (has(given, globals.help)) return helpOn(command.name, given, true);
+  if (problem !== undefined) throw problem;
+  const [destination = "", another] = valuesOf(given, toward);
+  if (another !== undefined) throw usageError("-W was given twice");
+  return { command, given, positionals: [destination, ...positionals] };
+}
+
+const readFor = ({ name, options }: Command, args: readonly string[], more: readonly Option[] = []) =>
+  readArguments(args, [...globals.globalOptions, ...options, ...more], `see 'tunctl help ${name}'`);
 
 // What follows the verb has options of its own, so this reading counts only as far as the verb.
 function verbAt(argv: readonly string[]): number {

@@ -15,10 +15,15 @@ export const forward: Command = {
   usage: "(-L SPEC | -R SPEC | -D SPEC)... [options] [HOST]",
   options: [...forwardOptions, gatewayPorts, ...connectionOptions],
   most: 1,
-  help: `Returns when all of them are active. If one cannot be, none of this command's is left.
+  help: `SPEC of -L and -R:  [bind_address:]port:host:hostport    /path:host:hostport
+                    [bind_address:]port:/path            /path:/path
+SPEC of -R alone:   [bind_address:]port                  SOCKS on the server
+SPEC of -D:         [bind_address:]port                  /path
+
+Returns when all of them are active. If one cannot be, none of this command's is left.
 A forward that stands already is a success. For each -R 0:... the port that the server chose is
-printed, alone on a line. \${NAME} in a SPEC comes from the environment,
-and a service's name may stand for a port.
+printed, alone on a line, and nothing else is. \${NAME} in a SPEC comes from the environment, and a
+service's name may stand for a port.
 
 Examples:
   tunctl forward -L 5432:localhost:5432 db

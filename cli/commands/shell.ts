@@ -1,4 +1,3 @@
-import { createInterface } from "node:readline";
 import {
   type ForwardKind,
   formatDestination,
@@ -7,6 +6,7 @@ import {
 } from "../../shared/forward-spec.ts";
 import { messageOf, TundError } from "../../shared/errors.ts";
 import type { Command, Invocation } from "../command.ts";
+import { expandEnvironment } from "../environment.ts";
 import { canonical } from "../forward-options.ts";
 import { hostOrOnly } from "../host.ts";
 import { answer } from "../print.ts";
@@ -30,7 +30,8 @@ export const shell: Command = {
   options: [],
   most: 1,
   help: `Reads a command a line, with or without the dash: -L, -R, -D SPEC, and -KL, -KR, -KD with the bind part.
-Ends at end of file, 'exit' or 'quit'. From a script it exits 1 if any command failed.
+'?' lists them. Answers in ssh's words, on stdout. Ends at end of file, 'exit' or 'quit'. From a script
+it exits 1 if any command failed.
 
 Example:
   printf '%s\\n' '-L 8080:intranet:80' '-KL 9090' | tunctl shell db`,
@@ -40,6 +41,8 @@ Example:
     const host = await hostOrOnly(invocation, invocation.positionals[0]);
     await invocation.call("getMaster", { params: { host } });
     const isPerson = stdin.isTTY === true;
+    // Loaded here, since it would slow every verb down.
+    const { createInterface } = await import("node:readline");
     // The prompt is for a person, and so is its line editing.
     const output = isPerson ? (stdout as unknown as NodeJS.WritableStream) : undefined;
     const lines = createInterface({
@@ -63,13 +66,14 @@ Example:
 /** Performs one line. False when it failed. */
 async function perform(line: string, host: string, invocation: Invocation): Promise<boolean> {
   if (line === "" || line.startsWith("#")) return true;
-  if (/^-?(h|help|\?)$/.test(line)) return said(invocation, COMMANDS, true);
-  const [, cancel, letter = "", spec = ""] = /^-?([Kk]?)([LRDlrd])\s*(\S.*)$/.exec(line) ?? [];
-  const kind = kinds[letter.toUpperCase()];
+  if (/^-?(h|help|\?)$/i.test(line)) return said(invocation, COMMANDS, true);
+  const [, cancel, letter = "", text = ""] = /^-?(K?)([LRD])\s*(.*)$/.exec(line) ?? [];
+  const kind = kinds[letter];
   if (kind === undefined) return said(invocation, "Invalid command.", false);
   const run = cancel === "" ? forward : cancelBind;
   try {
-    return said(invocation, await run(invocation, { host, kind, spec: spec.trim() }), true);
+    const spec = expandEnvironment(text, invocation.context.env);
+    return said(invocation, await run(invocation, { host, kind, spec }), true);
   } catch (error) {
     return said(invocation, complaint(error, cancel !== ""), false);
   }

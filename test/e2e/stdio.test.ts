@@ -47,7 +47,7 @@ describe("tunctl stdio", () => {
     await eventually(async () => expect((await tunnel.master())?.channels).toBe(0));
   });
 
-  it("passes on the channel's end at once, though stdin stays open", async () => {
+  it("passes on the channel's end at once, and ends with the channel though stdin stays open", async () => {
     const source = closing(await sourceServer(100_000));
     const args = [program, "--socket", tunnel.tund.socket, "stdio", `127.0.0.1:${source.port}`, "testhost"];
     const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
@@ -56,9 +56,9 @@ describe("tunctl stdio", () => {
     child.stdout.on("data", (chunk: Buffer) => hash.update(chunk));
     await once(child.stdout, "end");
     expect(hash.digest("hex")).toBe(source.sha256);
-    // The other direction is still open: it is stdin's to end.
+    // The other direction is still open, and with it the channel, until somebody ends it.
     expect(child.exitCode).toBeNull();
-    child.stdin.end();
+    await tunnel.ok("exit", "testhost");
     expect(await once(child, "close")).toEqual([0, null]);
   });
 

@@ -1,52 +1,13 @@
 // What goes wrong between tunctl and the daemon, and how it is told.
-import { createServer, type RequestListener } from "node:http";
-import { createServer as createSocket, type Server } from "node:net";
-import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { createServer as createSocket } from "node:net";
+import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, it, onTestFinished } from "vitest";
-import { noStreams } from "../support/no-streams.ts";
+import { describe, expect, it } from "vitest";
 import { Client } from "../../cli/client.ts";
-import { run } from "../../cli/run.ts";
 import { errors } from "../../shared/errors.ts";
 import { version } from "../../shared/version.ts";
-import { tempDir } from "../support/temp-dir.ts";
-
-/** A path for a socket where a state directory has it. */
-async function path(): Promise<string> {
-  const directory = await tempDir();
-  onTestFinished(() => directory.remove());
-  await mkdir(join(directory.path, "run"));
-  return join(directory.path, "run", "tund.sock");
-}
-
-async function listening(server: Server): Promise<string> {
-  const socket = await path();
-  await new Promise<void>((listens) => server.listen(socket, listens));
-  onTestFinished(() => new Promise((closed) => void server.close(() => closed())));
-  return socket;
-}
-
-const answering = (listener: RequestListener) => listening(createServer(listener));
-
-/** A daemon that has one answer to everything. */
-const saying = (status: number, body: string, speaks = version) =>
-  answering((_, outgoing) => void outgoing.writeHead(status, { "tund-version": speaks }).end(body));
-
-async function tunctl(argv: readonly string[], { env = {} }: { env?: Record<string, string> } = {}) {
-  const written = { out: "", err: "" };
-  const code = await run(argv, {
-    env,
-    cwd: "/",
-    home: "/nowhere",
-    platform: process.platform,
-    ...noStreams(),
-    stdout: { write: (text) => (written.out += text) },
-    stderr: { write: (text) => (written.err += text) },
-    now: () => 0,
-    readServices: () => "",
-  });
-  return { code, ...written };
-}
+import { controlSocket, listening, saying, tunctl } from "../support/canned-daemon.ts";
 
 const checked = JSON.stringify({ host: "db", pid: 1, roundTripMs: 1 });
 const failing = (message: string, code: number) => ({ code, out: "", err: `tunctl: ${message}\n` });
@@ -102,7 +63,7 @@ describe("a failure that the daemon tells", () => {
 
 describe("a daemon that cannot be reached", () => {
   it("is told with how to start it, when nothing is there or nobody listens", async () => {
-    const [missing, file] = [await path(), await path()];
+    const [missing, file] = [await controlSocket(), await controlSocket()];
     await writeFile(file, "");
     for (const socket of [missing, file, `${file}/below`])
       expect(await tunctl(["--socket", socket, "list"])).toEqual(
@@ -120,10 +81,12 @@ describe("a daemon that cannot be reached", () => {
 
   it("is told as gone when it goes before it has answered", async () => {
     const silent = await listening(createSocket((socket) => socket.once("data", () => socket.destroy())));
-    const halfway = await answering((_, outgoing) => {
-      outgoing.writeHead(200, { "content-length": "100" }).write("{");
-      setImmediate(() => outgoing.destroy());
-    });
+    const halfway = await listening(
+      createServer((_, outgoing) => {
+        outgoing.writeHead(200, { "content-length": "100" }).write("{");
+        setImmediate(() => outgoing.destroy());
+      }),
+    );
     for (const socket of [silent, halfway])
       expect(await tunctl(["--socket", socket, "check", "db"])).toEqual(
         failing(`the daemon on ${socket} went away before it answered: see its log for why`, 3),
@@ -140,7 +103,7 @@ describe("a daemon that cannot be reached", () => {
   });
 
   it("does not fail `version`, unlike one that refuses", async () => {
-    const argv = ["--socket", await path(), "version"];
+    const argv = ["--socket", await controlSocket(), "version"];
     expect(await tunctl(argv)).toEqual({ code: 0, out: `tunctl ${version}\n`, err: "" });
     expect((await tunctl([...argv, "-v"])).out).toBe(`tunctl ${version}\ntund is not reachable\n`);
     expect(JSON.parse((await tunctl([...argv, "--json"])).out)).toEqual({ tunctl: version, tund: null });

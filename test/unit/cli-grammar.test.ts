@@ -1,6 +1,5 @@
 // The command line itself. No daemon listens here, so whatever gets as far as the socket exits with 3.
 import { describe, expect, it } from "vitest";
-import { noStreams } from "../support/no-streams.ts";
 import { has, readArguments } from "../../cli/args.ts";
 import { type Context, type Invocation } from "../../cli/command.ts";
 import { connectionOf, connectionOptions } from "../../cli/connection-options.ts";
@@ -9,6 +8,7 @@ import * as globals from "../../cli/global-options.ts";
 import { run } from "../../cli/run.ts";
 import { verbs } from "../../cli/verbs.ts";
 import { version } from "../../shared/version.ts";
+import { contextOf } from "../support/canned-daemon.ts";
 
 const services = `# Network services
 ssh             22/tcp   # SSH Remote Login Protocol
@@ -18,19 +18,8 @@ http            8000/tcp
 `;
 const env = { TUND_SOCKET: "/nowhere/tund.sock", WEB: "intranet:80", EMPTY: "" };
 
-function contextThatWrites(written: { out: string; err: string }): Context {
-  return {
-    env,
-    cwd: "/home/me",
-    home: "/home/me",
-    platform: process.platform,
-    ...noStreams(),
-    stdout: { write: (text) => (written.out += text) },
-    stderr: { write: (text) => (written.err += text) },
-    now: () => 0,
-    readServices: () => services,
-  };
-}
+const contextThatWrites = (written: { out: string; err: string }): Context =>
+  contextOf(written, { env, readServices: () => services });
 
 async function tunctl(...argv: string[]) {
   const written = { out: "", err: "" };
@@ -131,6 +120,15 @@ describe("options", () => {
     [["check", "a", "b"], "unexpected argument 'b' (see 'tunctl help check')"],
     [["version", "a"], "unexpected argument 'a' (see 'tunctl help version')"],
     [["-q", "list", "-v"], "-q and -v exclude each other"],
+    [["stdo", "a:1", "db"], "unknown verb 'stdo': did you mean 'stdio'?"],
+    [["list", "-O", "exit"], "unknown option '-O' (see 'tunctl help list')"],
+    [["stdio", "-W", "a:1", "db"], "unknown option '-W' (see 'tunctl help stdio')"],
+    [["-W", "a:1", "-W", "b:1", "db"], "-W was given twice"],
+    [["-W"], "option -W needs a value, DEST (see 'tunctl help stdio')"],
+    [["-W", "a:1", "db", "web"], "unexpected argument 'web' (see 'tunctl help stdio')"],
+    [["-W", "a", "db"], "bad stdio forwarding specification 'a': it must have the form host:port or /path"],
+    [["stdio", "a:0", "db"], "bad stdio forwarding specification 'a:0': the destination port must not be 0"],
+    [["stdio"], "stdio needs a DEST: host:port or a path (see 'tunctl help stdio')"],
     [["forward", "db"], "forward needs at least one -L, -R or -D SPEC"],
     [["cancel"], "cancel needs an ID, or -L, -R or -D SPEC, or --all"],
     [["cancel", "--all", "-L", "1", "db"], "cancel --all takes a HOST and nothing else"],
@@ -239,7 +237,23 @@ describe("help", () => {
     expect(out).toMatch(/^ {2}-g +/m);
   });
 
+  it("tells every form of a forward, and what is not there yet", async () => {
+    const { out } = await tunctl("help", "forward");
+    for (const form of ["/path:host:hostport", "/path:/path", "[bind_address:]port:/path"])
+      expect(out).toContain(form);
+    expect(out.match(/^.*not yet.*$/gm)).toEqual([expect.stringContaining("-J HOST")]);
+  });
+
+  it("tells ssh's own spelling, and that its cancel never fails", async () => {
+    const { out } = await tunctl("help");
+    expect(out).toContain("tunctl -O check|forward|cancel|stop|exit [options] HOST");
+    expect(out).toContain("'cancel' exits with 0");
+    expect(out).toContain("tunctl -W DEST [options] [HOST]");
+    expect((await tunctl("help", "shell")).out).toContain("-KL, -KR, -KD");
+  });
+
   it("fits a terminal of 110 columns", async () => {
+    for (const line of (await tunctl("help")).out.split("\n")) expect(line.length).toBeLessThan(110);
     for (const { name } of verbs)
       for (const line of (await tunctl("help", name)).out.split("\n")) expect(line.length).toBeLessThan(110);
   });

@@ -1,74 +1,9 @@
 // Every verb against canned answers: what it sends, what it prints, what it exits with.
-import { createServer } from "node:http";
-import { join } from "node:path";
-import { describe, expect, it, onTestFinished } from "vitest";
-import { noStreams } from "../support/no-streams.ts";
-import type { Context } from "../../cli/command.ts";
-import { run } from "../../cli/run.ts";
-import type { Master } from "../../shared/contract.ts";
+import { describe, expect, it } from "vitest";
+import type { Forward, Master } from "../../shared/contract.ts";
 import { version } from "../../shared/version.ts";
-import { ago, forward, master, now } from "../support/records.ts";
-import { tempDir } from "../support/temp-dir.ts";
-
-const daemon = {
-  version,
-  pid: 99,
-  since: ago(86_400),
-  socket: "/run/tund.sock",
-  node: "v20.20.2",
-  nativeCrypto: true,
-};
-const standing: Record<string, unknown> = {
-  "GET /v1/status": { daemon, masters: [master] },
-  "GET /v1/masters": { masters: [master] },
-  "GET /v1/forwards": { forwards: [forward] },
-  "POST /v1/forwards": { forwards: [forward] },
-  "POST /v1/forwards/cancel": { forwards: [forward] },
-  "PUT /v1/masters/db": master,
-  "DELETE /v1/masters/db": master,
-  "POST /v1/masters/db/stop": master,
-  "POST /v1/masters/db/check": { host: "db", pid: 4242, roundTripMs: 12.34 },
-};
-
-/** A daemon that knows its answers by heart, and tunctl to ask it. */
-async function cannedDaemon({ answers = {} }: { answers?: Record<string, unknown> } = {}) {
-  const requests: unknown[][] = [];
-  const server = createServer((incoming, outgoing) => {
-    const chunks: Buffer[] = [];
-    incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
-    incoming.on("end", () => {
-      const text = Buffer.concat(chunks).toString();
-      requests.push([`${incoming.method} ${incoming.url}`, ...(text === "" ? [] : [JSON.parse(text)])]);
-      const key = `${incoming.method} ${incoming.url?.split("?")[0]}`;
-      outgoing.setHeader("tund-version", version);
-      outgoing.end(JSON.stringify(answers[key] ?? standing[key]));
-    });
-  });
-  const directory = await tempDir();
-  const socket = join(directory.path, "tund.sock");
-  await new Promise<void>((listening) => server.listen(socket, listening));
-  onTestFinished(async () => {
-    await new Promise((closed) => server.close(closed));
-    await directory.remove();
-  });
-
-  const tunctl = async (argv: readonly string[], isTTY = false) => {
-    const written = { out: "", err: "" };
-    const context: Context = {
-      env: { TUND_SOCKET: socket },
-      cwd: "/home/me",
-      home: "/home/me",
-      platform: process.platform,
-      ...noStreams(),
-      stdout: { isTTY, write: (text) => (written.out += text) },
-      stderr: { write: (text) => (written.err += text) },
-      now: () => now,
-      readServices: () => "",
-    };
-    return { code: await run(argv, context), ...written };
-  };
-  return { requests, tunctl };
-}
+import { cannedDaemon, daemon } from "../support/canned-daemon.ts";
+import { ago, forward, master } from "../support/records.ts";
 
 const spec = { kind: "local", spec: "5432:localhost:5432" };
 const done = { code: 0, out: "", err: "" };
@@ -82,6 +17,9 @@ describe("a verb", () => {
       { host: "db", forwards: [spec], connection: { port: 2222 }, gatewayPorts: true },
     ],
     ["cancel f7k2", "POST /v1/forwards/cancel", { ids: ["f7k2"] }],
+    ["cancel f7k2 --drain 30", "POST /v1/forwards/cancel", { ids: ["f7k2"], drainSeconds: 30 }],
+    ["cancel --drain=86400 f7k2", "POST /v1/forwards/cancel", { ids: ["f7k2"], drainSeconds: 86_400 }],
+    ["cancel --close --all db", "POST /v1/forwards/cancel", { all: true, host: "db", drainSeconds: 0 }],
     ["cancel --all", "POST /v1/forwards/cancel", { all: true }],
     ["cancel db --all", "POST /v1/forwards/cancel", { all: true, host: "db" }],
     [
@@ -118,9 +56,9 @@ describe("a verb", () => {
     ["exit db", "ended db\n"],
   ])("that changed something says so to a terminal or under -v, not under -q: %s", async (line, out) => {
     const { tunctl } = await cannedDaemon();
-    expect(await tunctl(line.split(" "), true)).toEqual({ ...done, out });
+    expect(await tunctl(line.split(" "), { isTTY: true })).toEqual({ ...done, out });
     expect(await tunctl(["-v", ...line.split(" ")])).toEqual({ ...done, out });
-    expect(await tunctl(["-q", ...line.split(" ")], true)).toEqual(done);
+    expect(await tunctl(["-q", ...line.split(" ")], { isTTY: true })).toEqual(done);
   });
 
   it.each([
@@ -163,6 +101,47 @@ describe("a verb", () => {
     expect((await tunctl(["connect", "db", "-v"])).out).toBe("connected to db (alice@db.internal:22)\n");
   });
 
+  it("prints the ports that the server chose alone, in their order, on a terminal and under -v too", async () => {
+    const chosen = (allocatedPort: number | null) => ({ ...forward, allocatedPort, warnings: ["slow"] });
+    const made = { forwards: [chosen(41_234), chosen(null), chosen(41_000)] };
+    const { tunctl } = await cannedDaemon({ answers: { "POST /v1/forwards": made } });
+    const argv = ["forward", "-R", "0:a:1", "-L", "8080:a:80", "-R", "0:b:1", "db"];
+    const warning = "tunctl: warning: 5432:localhost:5432: slow\n";
+    const ports = { code: 0, out: "41234\n41000\n" };
+    expect(await tunctl(argv, { isTTY: true })).toEqual({ ...ports, err: warning.repeat(3) });
+    for (const flag of ["-v", "-q"]) expect(await tunctl([...argv, flag])).toMatchObject(ports);
+    expect(JSON.parse((await tunctl([...argv, "--json"])).out)).toEqual(made);
+  });
+
+  it("warns of the forwards of ssh_config that connect could not set up, unless -q", async () => {
+    const answers = { "PUT /v1/masters/db": { ...master, warnings: ["-L 80: taken", "-R 81: refused"] } };
+    const { tunctl } = await cannedDaemon({ answers });
+    const err = "tunctl: warning: -L 80: taken\ntunctl: warning: -R 81: refused\n";
+    expect(await tunctl(["connect", "db"])).toEqual({ ...done, err });
+    expect((await tunctl(["connect", "db", "--json"])).err).toBe(err);
+    expect(await tunctl(["connect", "db", "-q"])).toEqual(done);
+  });
+
+  it.each(["-1", "1.5", "86401", "1e3", "soon", ""])(
+    "that cancels takes whole seconds to drain, a day at most: '%s'",
+    async (seconds) => {
+      const { requests, tunctl } = await cannedDaemon();
+      const { code, err } = await tunctl(["cancel", "f7k2", `--drain=${seconds}`]);
+      expect({ code, requests }).toEqual({ code: 2, requests: [] });
+      expect(err).toContain("--drain");
+    },
+  );
+
+  it("that cancels either drains or closes", async () => {
+    const { requests, tunctl } = await cannedDaemon();
+    expect(await tunctl(["cancel", "f7k2", "--close", "--drain", "3"])).toEqual({
+      code: 2,
+      out: "",
+      err: "tunctl: --drain and --close exclude each other\n",
+    });
+    expect(requests).toEqual([]);
+  });
+
   it("warns of what a forward warns of, unless -q", async () => {
     const answers = { "POST /v1/forwards": { forwards: [{ ...forward, warnings: ["no IPv6\nhere"] }] } };
     const { tunctl } = await cannedDaemon({ answers });
@@ -188,11 +167,27 @@ describe("the tables", () => {
     ]);
   });
 
+  it("show the port that the server chose, the paths of Unix sockets, and `socks` for no destination", async () => {
+    const bind = { address: "localhost", port: 0 };
+    const forwards: Forward[] = [
+      { ...forward, kind: "remote", bind, allocatedPort: 41_234, destination: null },
+      { ...forward, bind: { path: "/run/a.sock" }, destination: { path: "/run/b.sock" } },
+      { ...forward, kind: "remote", bind, state: "pending" },
+    ];
+    const { tunctl } = await cannedDaemon({ answers: { "GET /v1/forwards": { forwards } } });
+    const rows = (await tunctl(["list"])).out.trimEnd().split("\n").slice(1);
+    expect(rows.map((row) => row.split(/ {2,}/).slice(2, 6))).toEqual([
+      ["remote", "localhost:41234", "socks", "active"],
+      ["local", "/run/a.sock", "/run/b.sock", "active"],
+      ["remote", "localhost:0", "localhost:5432", "pending"],
+    ]);
+  });
+
   it("are empty without forwards, which only a terminal is told, and not under -q", async () => {
     const { tunctl } = await cannedDaemon({ answers: { "GET /v1/forwards": { forwards: [] } } });
     expect(await tunctl(["list"])).toEqual(done);
-    expect(await tunctl(["list"], true)).toEqual({ ...done, err: "no forwards\n" });
-    expect(await tunctl(["list", "-q"], true)).toEqual(done);
+    expect(await tunctl(["list"], { isTTY: true })).toEqual({ ...done, err: "no forwards\n" });
+    expect(await tunctl(["list", "-q"], { isTTY: true })).toEqual(done);
   });
 
   it("show the daemon and each master, `-` for what is not known", async () => {
