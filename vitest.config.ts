@@ -1,12 +1,17 @@
 import { availableParallelism } from "node:os";
 import { configDefaults, defineConfig } from "vitest/config";
 
-/** What a level of tests reaches: a room alone, the API in process, a real sshd, or the built programs. */
+/**
+ * What a level of tests reaches: a room alone, the API in process, a real sshd, or the built programs; `plumbing` puts
+ * every kind of forward beside OpenSSH's, and `programs` sends real programs through them.
+ */
 const levels = {
   unit: ["test/unit/**/*.test.ts", "test/*.test.ts"],
   api: ["test/api/**/*.test.ts"],
   ssh: ["test/ssh/**/*.test.ts"],
   e2e: ["test/e2e/**/*.test.ts"],
+  plumbing: ["test/plumbing/**/*.test.ts"],
+  programs: ["test/programs/**/*.test.ts"],
 };
 
 export default defineConfig({

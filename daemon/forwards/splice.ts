@@ -1,5 +1,6 @@
 // Joins a local socket and a channel: bytes both ways, half-close both ways, bounded memory, one end.
 import type { Socket } from "node:net";
+import type { Readable } from "node:stream";
 import type { Channel } from "../ssh/channel.ts";
 
 /** Where the bytes are counted; one for all channels of a forward. */
@@ -57,7 +58,7 @@ function pumpIn(socket: Socket, { stream }: Channel, bytes: ByteCount): void {
     if (socket.writableLength > SOCKET_QUEUE_BYTES) stream.pause();
   });
   socket.on("drain", () => stream.resume());
-  stream.on("end", () => socket.end());
+  whenEnded(stream, () => socket.end());
   stream.resume(); // a handshake on it leaves it paused
 }
 
@@ -78,8 +79,14 @@ function pumpOut(socket: Socket, { stream, link }: Channel, bytes: ByteCount): v
       link.whenDrained(resume);
     }
   });
-  socket.on("end", () => {
+  whenEnded(socket, () => {
     if (!link.gone) stream.end();
   });
   resume();
+}
+
+/** Who sent its end right behind a SOCKS request may have been heard to the end before there was a splice. */
+function whenEnded(stream: Readable, passOn: () => void): void {
+  if (stream.readableEnded) passOn();
+  else stream.once("end", passOn);
 }

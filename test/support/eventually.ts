@@ -11,14 +11,14 @@ const PAUSE_MS = 20;
 export async function eventually<T>(
   check: () => T | Promise<T>,
   { deadlineMs = 10_000 }: { deadlineMs?: number } = {},
-): Promise<T> {
+): Promise<Exclude<T, false>> {
   const deadline = performance.now() + deadlineMs;
   let last: unknown = new Error(`no answer within ${deadlineMs} ms`);
   for (;;) {
     const left = deadline - performance.now();
     try {
       const value = await within(check, Math.max(left, PAUSE_MS), last);
-      if (value !== false) return value;
+      if (value !== false) return value as Exclude<T, false>;
       last = new Error(`still false after ${deadlineMs} ms`);
     } catch (error) {
       last = error;

@@ -1,6 +1,7 @@
 // A client's side of a connection, for tests.
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
+import { eventually } from "./eventually.ts";
 
 /** Connects to a loopback port; half-open, so that an end is passed on as an end. @throws the socket's error */
 export async function dialLoopback(port: number, host = "127.0.0.1"): Promise<Socket> {
@@ -12,10 +13,23 @@ export async function dialLoopback(port: number, host = "127.0.0.1"): Promise<So
 
 /** Connects to a Unix socket, as dialLoopback does. @throws the socket's error */
 export async function dialPath(path: string): Promise<Socket> {
+  // Where TCP waits for a place in the listener's queue, a Unix socket that does not block is told to try again.
+  const socket = await eventually(async () => {
+    const dialled = await dialPathOnce(path);
+    return "code" in dialled && dialled.code === "EAGAIN" ? false : dialled;
+  });
+  if (socket instanceof Error) throw socket;
+  return socket.on("error", () => undefined);
+}
+
+async function dialPathOnce(path: string): Promise<Socket | NodeJS.ErrnoException> {
   const socket = connect({ path, allowHalfOpen: true });
-  await once(socket, "connect");
-  socket.on("error", () => undefined);
-  return socket;
+  try {
+    await once(socket, "connect");
+    return socket;
+  } catch (error) {
+    return error as NodeJS.ErrnoException;
+  }
 }
 
 /** All that arrives until the other side ends. @throws the socket's error */
