@@ -107,28 +107,53 @@ function installDependencies() {
 
 const SSHD = "/usr/sbin/sshd";
 
+// The real programs that test/programs sends through forwards, each by the file that shows it is there.
+const programPackages = {
+  curl: "/usr/bin/curl",
+  rsync: "/usr/bin/rsync",
+  postgresql: "/usr/lib/postgresql",
+};
+
 function provideSshd() {
   const isRoot = process.getuid?.() === 0;
+  const canInstall = isRoot && existsSync("/usr/bin/apt-get");
   if (!existsSync(SSHD)) {
-    if (!isRoot || !existsSync("/usr/bin/apt-get"))
+    if (!canInstall)
       stop(
         `the tests need OpenSSH's server, and ${SSHD} is not there`,
         "install it (package openssh-server on Debian, Ubuntu and Fedora; openssh on Alpine and Arch); it need not run",
       );
-    const install = step("installing openssh-server for the tests (apt-get), not starting it", installSshd);
-    if (noArchive.test(install.output)) say("the package archive could not be reached:");
-    if (install.failed) stop("apt-get install openssh-server failed:", ...lastLines(install.output));
+    const { failed, output } = installPackages(["openssh-server"]);
+    if (failed) stop("apt-get install openssh-server failed:", ...lastLines(output));
   }
+  // Elsewhere the tests that want them are skipped, and say so: nobody's machine gets a database for a test.
+  if (canInstall && process.env.CI === "true") providePrograms();
   // sshd's privilege separation directory: made at boot where sshd is a service, and gone where it is not.
   if (isRoot) mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
+}
+
+function providePrograms() {
+  const missing = Object.entries(programPackages).filter(([, file]) => !existsSync(file));
+  if (missing.length === 0) return;
+  const { failed, output } = installPackages(missing.map(([name]) => name));
+  if (failed)
+    for (const line of ["apt-get failed, and their tests are skipped:", ...lastLines(output)]) say(line);
 }
 
 const noArchive = /Temporary failure resolving|Could not (connect|resolve)|no installation candidate/;
 
 const ignore = () => {};
 
-/** A clone's tests must not open port 22 of whoever runs them: the package's own script asks this policy first. */
-function installSshd() {
+function installPackages(names) {
+  const result = step(`installing ${names.join(", ")} for the tests (apt-get), not starting it`, () =>
+    aptInstall(names),
+  );
+  if (noArchive.test(result.output)) say("the package archive could not be reached:");
+  return result;
+}
+
+/** A clone's tests must not open a port of whoever runs them: a package's own script asks this policy first. */
+function aptInstall(names) {
   const policy = "/usr/sbin/policy-rc.d";
   const ours = !existsSync(policy);
   // With a listener, Ctrl-C ends apt-get and not us, and the policy is taken away again.
@@ -137,9 +162,7 @@ function installSshd() {
   try {
     const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
     const update = run("apt-get", ["-q", "update"], { env });
-    const install = run("apt-get", ["-q", "install", "-y", "--no-install-recommends", "openssh-server"], {
-      env,
-    });
+    const install = run("apt-get", ["-q", "install", "-y", "--no-install-recommends", ...names], { env });
     return { failed: install.failed, output: update.output + install.output };
   } finally {
     if (ours) rmSync(policy, { force: true });

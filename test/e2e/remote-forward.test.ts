@@ -5,6 +5,8 @@ import { startTund } from "../support/daemon.ts";
 import { echoServer } from "../support/echo.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
+import { run } from "../support/run.ts";
+import { socks5Reply, socks5Request } from "../support/socks-client.ts";
 import { startSshd } from "../support/sshd.ts";
 import { dialLoopback, dialPath, echoed, endOf, refuses } from "../support/tcp.ts";
 import { closing, startTunnel, type Tunnel } from "../support/tunnel.ts";
@@ -138,5 +140,56 @@ describe("a remote forward", () => {
     expect((JSON.parse(status) as { masters: Master[] }).masters).toMatchObject([
       { reconnects: 1, forwards: 2 },
     ]);
+  });
+});
+
+describe("a remote dynamic forward", () => {
+  it("speaks SOCKS at the server's end, and connects from here", async () => {
+    const port = await freePort();
+    const [record] = await forward("-R", String(port));
+    expect(record).toMatchObject({ kind: "remote", destination: null, state: "active" });
+    const socket = await dialLoopback(port);
+    socket.write(socks5Request(tunnel.echo.port));
+    expect(await socks5Reply(socket)).toBe(0);
+    socket.resume();
+    expect(await echoed(socket, "from the far side")).toBe("from the far side");
+    socket.destroy();
+    const refused = await dialLoopback(port);
+    refused.write(socks5Request(await freePort()));
+    expect(await socks5Reply(refused)).toBe(5); // connection refused (RFC 1928 section 6)
+  });
+
+  it("leads only where PermitRemoteOpen permits, and says that it may not", async () => {
+    const port = await freePort();
+    await tunnel.sshd.addHost("permitting", { PermitRemoteOpen: `127.0.0.1:${tunnel.echo.port}` });
+    await tunnel.ok("forward", "-R", String(port), "permitting");
+    onTestFinished(async () => void (await tunnel.tund.tunctl(["exit", "permitting"])));
+    const other = closing(await echoServer());
+    const socket = await dialLoopback(port);
+    socket.write(socks5Request(other.port));
+    expect(await socks5Reply(socket)).toBe(2); // not allowed by ruleset
+    expect(other.connections().total).toBe(0);
+    const permitted = await dialLoopback(port);
+    permitted.write(socks5Request(tunnel.echo.port));
+    expect(await socks5Reply(permitted)).toBe(0);
+    permitted.destroy();
+    expect(await tunnel.forwardOn(port)).toMatchObject({
+      channels: { failed: 1 },
+      failure: { message: expect.stringContaining("PermitRemoteOpen") as string },
+    });
+  });
+});
+
+describe("a reverse tunnel to an SSH server here", () => {
+  it("is logged in to from the far side, by the real ssh", async () => {
+    const port = await freePort();
+    await forward("-R", `${port}:127.0.0.1:${tunnel.sshd.port}`);
+    // As somebody there would: ssh -p PORT localhost. The key is known by the server's own name.
+    const options = ["-F", tunnel.sshd.sshConfig, "-o", `HostKeyAlias=[127.0.0.1]:${tunnel.sshd.port}`];
+    const from = [...options, "-o", "BatchMode=yes", "-o", `Port=${port}`];
+    const shell = await run("ssh", [...from, "-o", "HostName=localhost", "testhost", "cat; exit 3"], {
+      input: "from the far side",
+    });
+    expect(shell).toMatchObject({ code: 3, stdout: "from the far side" });
   });
 });

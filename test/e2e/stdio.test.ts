@@ -93,6 +93,14 @@ describe("tunctl stdio", () => {
     expect(await tunnel.tund.tunctl(["-W", "a:1", "no-such-host.invalid"])).toMatchObject({ code: 1 });
   });
 
+  it("ends when nobody reads what it writes, and leaves no channel", async () => {
+    const source = closing(await sourceServer(50_000_000));
+    const command = `${process.execPath} ${program} --socket ${tunnel.tund.socket} -W 127.0.0.1:${source.port} testhost`;
+    const { code, stdout, stderr } = await run("sh", ["-c", `${command} | head -c 10 | wc -c`]);
+    expect({ code, stdout: stdout.trim(), stderr }).toEqual({ code: 0, stdout: "10", stderr: "" });
+    await eventually(async () => expect((await tunnel.master())?.channels).toBe(0));
+  });
+
   it("is a ProxyCommand for the real ssh", async () => {
     const proxy = `${process.execPath} ${program} --socket ${tunnel.tund.socket} -W %h:%p testhost`;
     const args = [

@@ -98,6 +98,20 @@ describe("a Unix socket that is listened on", () => {
     expect(existsSync(path("rival.sock"))).toBe(true);
   });
 
+  it("may be named relative to where tunctl runs, on our side, and is cancelled so", async () => {
+    const cwd = tunnel.sshd.directory;
+    const there = { cwd, env: { PWD: cwd } };
+    const done = await tunnel.tund.tunctl(["forward", "-L", `./rel.sock:${to()}`, "testhost"], there);
+    expect(done).toMatchObject({ code: 0, stderr: "" });
+    const socket = await dialPath(path("rel.sock"));
+    expect(await echoed(socket, "relative")).toBe("relative");
+    socket.destroy();
+    expect(await tunnel.tund.tunctl(["cancel", "-L", "./rel.sock", "testhost"], there)).toMatchObject({
+      code: 0,
+    });
+    expect(existsSync(path("rel.sock"))).toBe(false);
+  });
+
   it("whose path is too long, or leads nowhere, is refused", async () => {
     const long = await tunnel.tund.tunctl(["forward", "-L", `/tmp/${"x".repeat(110)}:${to()}`, "testhost"]);
     expect(long).toMatchObject({ code: 2, stderr: expect.stringContaining("at most 107 bytes") as string });

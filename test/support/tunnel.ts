@@ -4,7 +4,7 @@ import type { Forward, Master } from "../../shared/contract.ts";
 import { startTund, type Tund } from "./daemon.ts";
 import { echoServer, type LoopbackServer } from "./echo.ts";
 import { freePort } from "./free-port.ts";
-import { type Sshd, startSshd } from "./sshd.ts";
+import { type Sshd, type SshdOptions, startSshd } from "./sshd.ts";
 
 export interface Tunnel {
   sshd: Sshd;
@@ -21,8 +21,8 @@ export interface Tunnel {
 }
 
 /** Starts all of it. For `beforeAll`; `stop` is for `afterAll`. */
-export async function startTunnel(): Promise<Tunnel> {
-  const sshd = await startSshd();
+export async function startTunnel(options: SshdOptions = {}): Promise<Tunnel> {
+  const sshd = await startSshd(options);
   const tund = await startTund({ env: { TUND_SSH_CONFIG: sshd.sshConfig } });
   const echo = await echoServer();
   const ok = async (...args: string[]) => {
