@@ -40,6 +40,19 @@ export const has = (given: readonly Given[], option: Option): boolean =>
 export const valuesOf = (given: readonly Given[], option: Option): string[] =>
   given.filter((one) => one.option === option).map((one) => one.value);
 
+/** The last value of an option that takes whole seconds, if it was given. @throws TundError INVALID_REQUEST */
+export function secondsOf(
+  given: readonly Given[],
+  option: Option,
+  { least, most }: { least: number; most: number },
+): number | undefined {
+  const text = valuesOf(given, option).at(-1);
+  if (text === undefined) return undefined;
+  const seconds = /^[0-9]{1,6}$/.test(text) ? Number(text) : NaN;
+  if (seconds >= least && seconds <= most) return seconds;
+  throw usageError(`--${option.long} takes whole seconds, ${least} to ${most}: '${text}'`);
+}
+
 /** An option's names as the help shows them, the short one first. */
 export const namesOf = (option: Option): string[] => [
   ...(option.short === undefined ? [] : [`-${option.short}`]),

@@ -1,6 +1,6 @@
 // The options of ssh(1) that say how to connect, on every verb that may.
 import { resolve } from "node:path";
-import type { ConnectionOptions } from "../shared/contract.ts";
+import type { ConnectionOptions } from "../shared/records.ts";
 import { type Given, type Option, usageError, valuesOf } from "./args.ts";
 import type { Invocation } from "./command.ts";
 import { servicePorts } from "./services.ts";

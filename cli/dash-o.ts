@@ -1,5 +1,6 @@
 // `tunctl -O forward|cancel|check|stop|exit ... HOST`: ssh's own spelling, texts and exit codes (ssh(1), mux.c, clientloop.c).
-import type { ConnectionOptions, Resolved } from "../shared/contract.ts";
+import type { Resolved } from "../shared/contract.ts";
+import type { ConnectionOptions } from "../shared/records.ts";
 import { errnoOf, TundError } from "../shared/errors.ts";
 import { parseForwardPattern, parseForwardSpec } from "../shared/forward-spec.ts";
 import { type Given, has, type Option, readArguments, valuesOf } from "./args.ts";

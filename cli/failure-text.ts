@@ -1,4 +1,4 @@
-import type { Failure } from "../shared/contract.ts";
+import type { Failure } from "../shared/records.ts";
 import { spanText } from "./units.ts";
 
 /** Writes a last failure for a table: what, and how long before `now` (ms since the epoch). Empty when there is none. */

@@ -29,3 +29,7 @@ export function spanText(ms: number): string {
 
 /** Writes a round trip: `12.3ms`. */
 export const roundTripText = (ms: number): string => `${ms.toFixed(1)}ms`;
+
+/** Writes when something is tried again, as seen from `now` (ms since the epoch): `in 5s`. Empty when it is not. */
+export const retryText = (retryAt: string | null, now: number): string =>
+  retryAt === null ? "" : `in ${spanText(Date.parse(retryAt) - now)}`;

@@ -7,6 +7,7 @@ import { exit } from "./commands/exit.ts";
 import { forward } from "./commands/forward.ts";
 import { help } from "./commands/help.ts";
 import { list } from "./commands/list.ts";
+import { reconnect } from "./commands/reconnect.ts";
 import { shell } from "./commands/shell.ts";
 import { status } from "./commands/status.ts";
 import { stdio } from "./commands/stdio.ts";
@@ -20,6 +21,7 @@ export const verbs: readonly Command[] = [
   status,
   connect,
   check,
+  reconnect,
   stop,
   exit,
   stdio,

@@ -13,6 +13,15 @@ const Environment = Type.Object({
   TUND_CONNECT: Type.Optional(
     Type.String({ description: "hosts to connect at start, with spaces between them" }),
   ),
+  TUND_PARK_SECONDS: Type.Optional(
+    Type.String({
+      pattern: "^[0-9]{1,5}$",
+      description: "how long a connection waits for a link that is away",
+    }),
+  ),
+  TUND_PARK_MAX: Type.Optional(
+    Type.String({ pattern: "^[0-9]{1,5}$", description: "how many do, for each forward" }),
+  ),
   TUND_LOG_LEVEL: Type.Optional(Type.Enum(["debug", "info", "warn", "error"])),
   TUND_LOG_FORMAT: Type.Optional(Type.Enum(["json", "pretty"])),
 });
@@ -24,6 +33,8 @@ export interface Config {
   stateDir: string;
   sshConfig: string | null;
   connect: readonly string[];
+  /** of connections that wait for a link: how long in ms, and how many for each forward */
+  parking: { ms: number; most: number };
   logLevel: "debug" | "info" | "warn" | "error";
   logFormat: "json" | "pretty";
   person: Person;
@@ -48,6 +59,10 @@ export function loadConfig(env: NodeJS.ProcessEnv, isTerminal: boolean): Readonl
     stateDir: stateDirectory(set, home),
     sshConfig: readable(settings.TUND_SSH_CONFIG),
     connect: settings.TUND_CONNECT?.split(/\s+/).filter((host) => host !== "") ?? [],
+    parking: {
+      ms: Number(settings.TUND_PARK_SECONDS ?? 30) * 1000,
+      most: Number(settings.TUND_PARK_MAX ?? 256),
+    },
     logLevel: settings.TUND_LOG_LEVEL ?? "info",
     logFormat: settings.TUND_LOG_FORMAT ?? (isTerminal ? "pretty" : "json"),
     person: { home, uid, username, env },
@@ -64,12 +79,9 @@ function validate(data: Record<string, string | undefined>): Settings {
       (error as { errors?: { instancePath: string; params: { allowedValues?: string[] } }[] }).errors ?? [];
     if (problem === undefined) throw error;
     const name = problem.instancePath.slice(1);
-    throw new Error(
-      `${name} is '${data[name]}', and must be one of ${problem.params.allowedValues?.join(", ")}`,
-      {
-        cause: error,
-      },
-    );
+    const { allowedValues } = problem.params;
+    const right = allowedValues === undefined ? "a number, 0 to 99999" : `one of ${allowedValues.join(", ")}`;
+    throw new Error(`${name} is '${data[name]}', and must be ${right}`, { cause: error });
   }
 }
 

@@ -8,11 +8,16 @@ import { loadConfig } from "./config.ts";
 import { claimControlSocket } from "./control-socket.ts";
 import { createLog } from "./log.ts";
 import { Registry } from "./masters/registry.ts";
+import { limited } from "./masters/limit.ts";
 import { connect } from "./ssh/connect.ts";
 import { HostResolver } from "./ssh/host-config.ts";
 import { assertSsh2, nativeCrypto } from "./ssh/ssh2-private.ts";
+import { Store } from "./store.ts";
 
 const DRAIN_MS = 5000;
+// After a long sleep or a restart everything wants its link at once: neither servers nor we gain by that.
+const MOST_DIALLING = 32;
+const MOST_RESOLVING = 4;
 const clock = systemClock;
 
 async function main(): Promise<void> {
@@ -24,9 +29,14 @@ async function main(): Promise<void> {
   const log = await createLog(config);
   process.on("uncaughtExceptionMonitor", (error) => log.error({ err: error }, "tund cannot go on"));
   const resolver = new HostResolver({ person: config.person, configFile: config.sshConfig });
+  const store = new Store(config.stateDir, log);
   const registry = new Registry({
-    resolve: (host, options) => resolver.resolve(host, options),
-    dial: (host, signal) => connect({ config: host, clock, log: log.child({ host: host.host }), signal }),
+    resolve: limited(MOST_RESOLVING, (host, options) => resolver.resolve(host, options)),
+    dial: limited(MOST_DIALLING, (host, signal) =>
+      connect({ config: host, clock, log: log.child({ host: host.host }), signal }),
+    ),
+    store,
+    parking: config.parking,
     clock,
     random: Math.random,
     pid: process.pid,
@@ -43,10 +53,11 @@ async function main(): Promise<void> {
   const app = buildServer({ registry, daemon, log });
   await app.ready();
   const socket = await claimControlSocket(app.server, config.socket);
+  registry.restore(await store.load());
+  for (const host of config.connect) registry.keep(host);
   log.info({ socket: socket.path, pid: process.pid, version }, "tund is ready");
   if (!daemon.nativeCrypto)
     log.warn({}, "ssh2's compiled ciphers are missing: forwards will cost about twice the CPU");
-  for (const host of config.connect) keep(host, registry, log);
 
   const stop = async (signal: NodeJS.Signals): Promise<void> => {
     log.info({ signal }, "stopping: no new connections; established ones have 5 s");
@@ -57,12 +68,6 @@ async function main(): Promise<void> {
     process.exit(0);
   };
   onSignals(stop, log);
-}
-
-function keep(host: string, registry: Registry, log: Log): void {
-  registry
-    .keep(host)
-    .catch((error: unknown) => log.error({ host, error: messageOf(error) }, "cannot keep it connected"));
 }
 
 // The first signal asks for an orderly end; a second one means it.
@@ -81,12 +86,14 @@ function onSignals(stop: (signal: NodeJS.Signals) => Promise<void>, log: Log): v
 
 const HELP = `tund ${version}: holds one SSH connection per host, and the forwards that tunctl asks for.
 It takes no arguments and stays in the foreground. Settings are environment variables:
-  TUND_SOCKET      the control socket ($RUNTIME_DIRECTORY or $XDG_RUNTIME_DIR/tund, else under the state directory)
-  TUND_STATE_DIR   the state directory ($STATE_DIRECTORY, else ~/.local/state/tund)
-  TUND_SSH_CONFIG  the -F for every host (default: as ssh does)
-  TUND_CONNECT     hosts to connect at start, with spaces between them
-  TUND_LOG_LEVEL   debug, info, warn, error (default: info)
-  TUND_LOG_FORMAT  json, pretty (default: pretty on a terminal)
+  TUND_SOCKET        the control socket ($RUNTIME_DIRECTORY or $XDG_RUNTIME_DIR/tund, else under the state directory)
+  TUND_STATE_DIR     the state directory ($STATE_DIRECTORY, else ~/.local/state/tund)
+  TUND_SSH_CONFIG    the -F for every host (default: as ssh does)
+  TUND_CONNECT       hosts to connect at start, with spaces between them
+  TUND_PARK_SECONDS  how long a new connection waits for a link that is away (default: 30)
+  TUND_PARK_MAX      how many do, for each forward (default: 256)
+  TUND_LOG_LEVEL     debug, info, warn, error (default: info)
+  TUND_LOG_FORMAT    json, pretty (default: pretty on a terminal)
 SIGTERM and SIGINT end it: listeners close, connections have 5 s; a second signal ends it at once.
 `;
 

@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
-import type { Forward, Master } from "../shared/contract.ts";
+import type { Forward, Master } from "../shared/records.ts";
 import { startTund, type Tund } from "../test/support/daemon.ts";
 import { run } from "../test/support/run.ts";
 import { refuses } from "../test/support/tcp.ts";

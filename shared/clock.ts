@@ -6,14 +6,17 @@ export interface Timer {
 }
 
 export interface Clock {
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch; jumps when the clock is set, and over the time that the machine slept. */
   now(): number;
+  /** Milliseconds since some moment; stands still while the machine sleeps. */
+  monotonic(): number;
   /** Calls `run` once after `ms` milliseconds. The timer keeps no process alive. */
   after(ms: number, run: () => void): Timer;
 }
 
 export const systemClock: Clock = {
   now: () => Date.now(),
+  monotonic: () => performance.now(),
   after(ms, run) {
     const timer = setTimeout(run, ms);
     timer.unref();

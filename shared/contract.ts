@@ -1,136 +1,22 @@
 // The control API, once: from these schemas come validation, handler types, the client's types and openapi.json.
 // Whoever imports this for its values pays for loading TypeBox: tunctl imports types only.
 import { type Static, Type } from "typebox";
-import { errors, type ErrorCode } from "./errors.ts";
+import { Check, ConnectionOptions, Forward, Kind, Master, Port, Problem, Status } from "./records.ts";
 import type { Verb } from "./routes.ts";
 
 const strict = { additionalProperties: false } as const;
-const nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
-const Moment = Type.String({ format: "date-time" });
-const Port = Type.Integer({ minimum: 0, maximum: 65_535 });
 const Host = Type.String({
   minLength: 1,
   maxLength: 1024,
   description: "[user@]host, an ssh_config alias, or ssh://[user@]host[:port]",
 });
-const Kind = Type.Enum(["local", "remote", "dynamic"]);
-
-export const ConnectionOptions = Type.Object(
-  {
-    configFile: Type.Optional(Type.String({ minLength: 1, description: "-F" })),
-    options: Type.Optional(
-      Type.Array(Type.String({ minLength: 1 }), { maxItems: 256, description: "-o, KEY=VALUE each" }),
-    ),
-    port: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_535, description: "-p" })),
-    user: Type.Optional(Type.String({ minLength: 1, description: "-l" })),
-    identityFiles: Type.Optional(
-      Type.Array(Type.String({ minLength: 1 }), { maxItems: 64, description: "-i" }),
-    ),
-    jump: Type.Optional(Type.String({ minLength: 1, description: "-J" })),
-    addressFamily: Type.Optional(Type.Enum(["inet", "inet6"], { description: "-4, -6" })),
-  },
-  { ...strict, $id: "ConnectionOptions" },
-);
-
-export const Failure = Type.Object(
-  {
-    code: Type.Enum(Object.keys(errors) as [ErrorCode, ...ErrorCode[]]),
-    message: Type.String(),
-    at: Moment,
-  },
-  { ...strict, $id: "Failure" },
-);
-
-export const Problem = Type.Object(
-  {
-    code: Type.Enum(Object.keys(errors) as [ErrorCode, ...ErrorCode[]]),
-    message: Type.String(),
-    details: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
-  },
-  { ...strict, $id: "Problem", description: "Why a request failed" },
-);
-
-const UnixEnd = Type.Object({ path: Type.String() }, strict);
-
-export const Forward = Type.Object(
-  {
-    id: Type.String(),
-    name: nullable(Type.String()),
-    host: Type.String({ description: "the name that its user gave" }),
-    kind: Kind,
-    spec: Type.String(),
-    bind: Type.Union([Type.Object({ address: Type.String(), port: Port }, strict), UnixEnd]),
-    destination: nullable(Type.Union([Type.Object({ host: Type.String(), port: Port }, strict), UnixEnd])),
-    allocatedPort: nullable(Type.Integer({ description: "the port that the server chose for -R 0" })),
-    boundTo: Type.Array(Type.String(), { description: "the addresses and paths that listen" }),
-    state: Type.Enum(["pending", "active", "failed", "closing", "closed"]),
-    since: Moment,
-    failure: nullable(Failure),
-    warnings: Type.Array(Type.String()),
-    persistent: Type.Boolean(),
-    channels: Type.Object({ open: Type.Integer(), total: Type.Integer(), failed: Type.Integer() }, strict),
-    bytes: Type.Object(
-      {
-        in: Type.Integer({ description: "from the network to whoever connected here" }),
-        out: Type.Integer({ description: "from whoever connected here to the network" }),
-      },
-      strict,
-    ),
-  },
-  { ...strict, $id: "Forward" },
-);
-
-export const Master = Type.Object(
-  {
-    host: Type.String({ description: "the name that it was first connected by" }),
-    names: Type.Array(Type.String(), { description: "every name that shares this master" }),
-    user: Type.String(),
-    hostname: Type.String(),
-    port: Port,
-    address: nullable(Type.String({ description: "what hostname resolved to, with the port" })),
-    state: Type.Enum(["connecting", "ready", "waiting", "blocked", "failed", "closing", "closed"]),
-    since: Moment,
-    server: nullable(Type.String({ description: "the server's software version (RFC 4253 section 4.2)" })),
-    pid: Type.Integer(),
-    roundTripMs: nullable(Type.Number()),
-    reconnects: Type.Integer(),
-    failure: nullable(Failure),
-    retryAt: nullable(Moment),
-    via: Type.Array(Type.String(), { description: "jump hosts, nearest first" }),
-    muxSocket: nullable(Type.String()),
-    warnings: Type.Array(Type.String(), { description: "forwards of ssh_config that could not be set up" }),
-    forwards: Type.Integer(),
-    channels: Type.Integer({ description: "open channels, those of cancelled forwards included" }),
-  },
-  { ...strict, $id: "Master" },
-);
-
 const MasterList = Type.Object({ masters: Type.Array(Master) }, strict);
 const ForwardList = Type.Object({ forwards: Type.Array(Forward) }, strict);
 
-export const Status = Type.Object(
-  {
-    daemon: Type.Object(
-      {
-        version: Type.String(),
-        pid: Type.Integer(),
-        since: Moment,
-        socket: Type.String(),
-        node: Type.String(),
-        nativeCrypto: Type.Boolean({ description: "whether ssh2's compiled ciphers are in use" }),
-      },
-      strict,
-    ),
-    masters: Type.Array(Master),
-  },
-  { ...strict, $id: "Status" },
-);
-
-export const Check = Type.Object(
-  { host: Type.String(), pid: Type.Integer(), roundTripMs: Type.Number() },
-  { ...strict, $id: "Check" },
-);
-
+const Name = Type.String({
+  pattern: "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+  description: "stands for the forward's id; for one forward only",
+});
 const SpecText = Type.String({ minLength: 1, maxLength: 4096, description: "as -L, -R or -D takes it" });
 const KindAndSpec = Type.Object({ kind: Kind, spec: SpecText }, strict);
 const HostParams = Type.Object({ host: Host }, strict);
@@ -148,6 +34,24 @@ export const OpenRequest = Type.Object(
     connection: Type.Optional(ConnectionOptions),
     forwards: Type.Array(KindAndSpec, { minItems: 1, maxItems: 256 }),
     gatewayPorts: Type.Optional(Type.Boolean({ description: "-g: without a bind address, the wildcard" })),
+    name: Type.Optional(Name),
+    ephemeral: Type.Optional(Type.Boolean({ description: "forget them when the daemon ends" })),
+    wait: Type.Optional(
+      Type.Boolean({ description: "false: answer when they are recorded; the daemon keeps trying" }),
+    ),
+    timeoutSeconds: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 86_400, description: "give up, and leave none, after that long" }),
+    ),
+    onDemand: Type.Optional(
+      Type.Boolean({ description: "listen now, and dial the master when the first connection comes" }),
+    ),
+    idleSeconds: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 604_800,
+        description: "with onDemand: close the master after that long without channels",
+      }),
+    ),
   },
   { ...strict, $id: "OpenRequest" },
 );
@@ -239,6 +143,11 @@ export const contract = {
     params: HostParams,
     response: answers(Check),
   },
+  reconnectMaster: {
+    summary: "Drop the link and dial now, without waiting for the backoff; answers when it is ready",
+    params: HostParams,
+    response: answers(Master),
+  },
   stopMaster: {
     summary: "Cancel all forwards of a master; it ends when its last channel has",
     params: HostParams,
@@ -277,13 +186,6 @@ export const contract = {
   },
 } as const satisfies Record<Verb, RouteSchema>;
 
-export type ConnectionOptions = Static<typeof ConnectionOptions>;
-export type Failure = Static<typeof Failure>;
-export type Problem = Static<typeof Problem>;
-export type Forward = Static<typeof Forward>;
-export type Master = Static<typeof Master>;
-export type Status = Static<typeof Status>;
-export type Check = Static<typeof Check>;
 export type OpenRequest = Static<typeof OpenRequest>;
 export type Resolved = Static<typeof Resolved>;
 export type CancelRequest = Static<typeof CancelRequest>;

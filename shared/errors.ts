@@ -8,6 +8,10 @@ export const errors = {
   REQUEST_TOO_LARGE: { status: 413, exit: 2 },
   UNSUPPORTED: { status: 501, exit: 1 },
 
+  NAME_IN_USE: { status: 409, exit: 1 },
+  STATE_NOT_SAVED: { status: 507, exit: 1 },
+  TIMEOUT: { status: 504, exit: 8 },
+
   HOST_CONFLICT: { status: 409, exit: 1 },
   HOST_CONFIG_FAILED: { status: 422, exit: 1 },
   SSH_NOT_FOUND: { status: 500, exit: 1 },

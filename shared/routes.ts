@@ -7,6 +7,7 @@ export const routes = {
   getMaster: { method: "GET", url: "/v1/masters/:host" },
   exitMaster: { method: "DELETE", url: "/v1/masters/:host" },
   checkMaster: { method: "POST", url: "/v1/masters/:host/check" },
+  reconnectMaster: { method: "POST", url: "/v1/masters/:host/reconnect" },
   stopMaster: { method: "POST", url: "/v1/masters/:host/stop" },
   listForwards: { method: "GET", url: "/v1/forwards" },
   openForwards: { method: "POST", url: "/v1/forwards" },

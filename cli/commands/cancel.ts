@@ -1,5 +1,5 @@
 import type { CancelRequest } from "../../shared/contract.ts";
-import { has, type Option, usageError, valuesOf } from "../args.ts";
+import { has, type Option, secondsOf, usageError } from "../args.ts";
 import type { Command, Invocation } from "../command.ts";
 import { forwardOptions, patternsOf } from "../forward-options.ts";
 import { hostOrOnly } from "../host.ts";
@@ -17,8 +17,8 @@ export const cancel: Command = {
   usage: "((-L SPEC | -R SPEC | -D SPEC | ID)... [HOST] | --all [HOST])",
   options: [...forwardOptions, all, drain, close],
   most: Infinity,
-  help: `SPEC is the whole spec or its bind part alone. With -L, -R or -D the last argument is HOST;
-without, it is HOST only if a master has that name, and no forward has it as its id.
+  help: `SPEC is the whole spec or its bind part alone, ID a forward's id or its name. With -L, -R or -D the
+last argument is HOST; without, it is HOST only if a master has that name, and no forward has it as its id.
 
 Examples:
   tunctl cancel -L 8080 db
@@ -37,15 +37,10 @@ Examples:
 };
 
 function drainOf({ given }: Invocation): Pick<CancelRequest, "drainSeconds"> {
-  const seconds = valuesOf(given, drain).at(-1);
-  if (has(given, close)) {
-    if (seconds !== undefined) throw usageError("--drain and --close exclude each other");
-    return { drainSeconds: 0 };
-  }
-  if (seconds === undefined) return {};
-  if (!/^[0-9]{1,5}$/.test(seconds) || Number(seconds) > MAX_DRAIN)
-    throw usageError(`--drain takes whole seconds, 0 to ${MAX_DRAIN}: '${seconds}'`);
-  return { drainSeconds: Number(seconds) };
+  const drainSeconds = secondsOf(given, drain, { least: 0, most: MAX_DRAIN });
+  if (!has(given, close)) return drainSeconds === undefined ? {} : { drainSeconds };
+  if (drainSeconds !== undefined) throw usageError("--drain and --close exclude each other");
+  return { drainSeconds: 0 };
 }
 
 async function requestOf(invocation: Invocation): Promise<CancelRequest> {

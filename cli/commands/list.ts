@@ -1,11 +1,11 @@
-import type { Forward } from "../../shared/contract.ts";
+import type { Forward } from "../../shared/records.ts";
 import { formatBind, formatDestination } from "../../shared/forward-spec.ts";
 import type { Command } from "../command.ts";
 import { failureText } from "../failure-text.ts";
 import { remark } from "../fail.ts";
 import { print } from "../print.ts";
 import { type Column, table } from "../table.ts";
-import { bytesText } from "../units.ts";
+import { bytesText, retryText } from "../units.ts";
 
 /** Lists forwards. */
 export const list: Command = {
@@ -14,9 +14,10 @@ export const list: Command = {
   usage: "[HOST]",
   options: [],
   most: 1,
-  help: `One line a forward: where it accepts, where its connections go, its state, its channels (open
-now, opened in total, failed), bytes in and out, and why it failed last. IN is what came from the
-network to whoever connected; OUT is what they sent.
+  help: `One line a forward: its name or id, where it accepts, where its connections go, its state, its
+channels (open now, opened in total, failed, and parked: connections that wait for the link), bytes in
+and out, when it is tried again, and why it failed last. IN is what came from the network to whoever
+connected; OUT is what they sent.
 
 Examples:
   tunctl list
@@ -35,7 +36,7 @@ Examples:
 };
 
 const columnsAt = (now: number): readonly Column<Forward>[] => [
-  { title: "ID", cell: (forward) => forward.id },
+  { title: "ID", cell: (forward) => forward.name ?? forward.id },
   { title: "HOST", cell: (forward) => forward.host },
   { title: "KIND", cell: (forward) => forward.kind },
   { title: "BIND", cell: (forward) => bindOf(forward) },
@@ -44,8 +45,10 @@ const columnsAt = (now: number): readonly Column<Forward>[] => [
   { title: "OPEN", right: true, cell: ({ channels }) => String(channels.open) },
   { title: "TOTAL", right: true, cell: ({ channels }) => String(channels.total) },
   { title: "FAILED", right: true, cell: ({ channels }) => String(channels.failed) },
+  { title: "PARKED", right: true, cell: ({ channels }) => String(channels.parked) },
   { title: "IN", right: true, cell: ({ bytes }) => bytesText(bytes.in) },
   { title: "OUT", right: true, cell: ({ bytes }) => bytesText(bytes.out) },
+  { title: "RETRY", right: true, cell: ({ retryAt }) => retryText(retryAt, now) },
   { title: "LAST-FAILURE", cell: (forward) => troubleOf(forward, now) },
 ];
 

@@ -1,10 +1,10 @@
-import type { Master, Status } from "../../shared/contract.ts";
+import type { Master, Status } from "../../shared/records.ts";
 import { TundError } from "../../shared/errors.ts";
 import type { Command } from "../command.ts";
 import { failureText } from "../failure-text.ts";
 import { print } from "../print.ts";
 import { type Column, table } from "../table.ts";
-import { roundTripText, spanText } from "../units.ts";
+import { retryText, roundTripText, spanText } from "../units.ts";
 
 /** Shows the daemon and its masters. */
 export const status: Command = {
@@ -63,7 +63,7 @@ const columnsAt = (now: number): readonly Column<Master>[] => [
   {
     title: "RETRY",
     right: true,
-    cell: ({ retryAt }) => (retryAt === null ? "" : `in ${spanText(Date.parse(retryAt) - now)}`),
+    cell: ({ retryAt }) => retryText(retryAt, now),
   },
   { title: "LAST-FAILURE", cell: (master) => failureText(master.failure, now) },
 ];

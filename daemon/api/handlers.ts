@@ -1,5 +1,6 @@
 // What each verb of the API does: the registry's methods, in the contract's shapes.
-import type { Input, Output, Status } from "../../shared/contract.ts";
+import type { Input, Output } from "../../shared/contract.ts";
+import type { Status } from "../../shared/records.ts";
 import type { Verb } from "../../shared/routes.ts";
 import type { Registry } from "../masters/registry.ts";
 
@@ -13,6 +14,7 @@ export const handlersOf = (registry: Registry, daemon: Status["daemon"]): Handle
   getMaster: ({ params }) => registry.master(params.host),
   exitMaster: ({ params }) => registry.exit(params.host),
   checkMaster: ({ params }) => registry.check(params.host),
+  reconnectMaster: ({ params }) => registry.reconnect(params.host),
   stopMaster: ({ params }) => registry.stop(params.host),
   listForwards: async ({ querystring }) => ({ forwards: await registry.forwards(querystring.host) }),
   openForwards: async ({ body }) => ({ forwards: await registry.openForwards(body) }),

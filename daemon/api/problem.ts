@@ -1,6 +1,6 @@
 // Errors, rendered once: what was thrown → HTTP status and `{ code, message, details? }`.
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
-import type { Problem } from "../../shared/contract.ts";
+import type { Problem } from "../../shared/records.ts";
 import { errors, messageOf, TundError } from "../../shared/errors.ts";
 
 /** The error handler of the API: what is nobody's fault but ours is logged whole and told in one word. */

@@ -1,6 +1,7 @@
 // The control API: HTTP ↔ registry. Knows fastify, and nothing of ssh.
 import Fastify, { type FastifyInstance } from "fastify";
-import { contract, type Status } from "../../shared/contract.ts";
+import { contract } from "../../shared/contract.ts";
+import { type Status } from "../../shared/records.ts";
 import { TundError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
 import { routes, VERSION_HEADER, type Verb } from "../../shared/routes.ts";

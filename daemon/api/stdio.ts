@@ -1,7 +1,7 @@
 // Where a control connection becomes a channel itself: GET /v1/stdio/TICKET with `Upgrade: tund-stdio`.
 import type { IncomingMessage, Server } from "node:http";
 import type { Socket } from "node:net";
-import type { Problem } from "../../shared/contract.ts";
+import type { Problem } from "../../shared/records.ts";
 import { errors } from "../../shared/errors.ts";
 import { STDIO_PROTOCOL, stdioPath } from "../../shared/routes.ts";
 import type { Registry } from "../masters/registry.ts";

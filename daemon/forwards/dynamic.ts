@@ -1,10 +1,9 @@
 // A dynamic forward (ssh -D): each connection accepted here says, by SOCKS or HTTP CONNECT, where its channel is to go.
 import type { Socket } from "node:net";
 import type { Clock } from "../../shared/clock.ts";
-import { messageOf, TundError } from "../../shared/errors.ts";
+import { asTundError } from "./failure-record.ts";
 import { readProxyRequest } from "./handshake.ts";
 import { type ListenHere, type OpenChannel, originatorOf } from "./local.ts";
-import { withinDeadline } from "./outbound.ts";
 import type { Incoming, Joined, Point } from "./point.ts";
 
 /** How long a client may take to say where it wants to go. */
@@ -34,7 +33,7 @@ function incoming(socket: Socket, options: DynamicOptions): Incoming {
 async function join(socket: Socket, { openChannel, clock }: DynamicOptions): Promise<Joined> {
   const request = await readProxyRequest(socket, { clock, deadlineMs: HANDSHAKE_DEADLINE_MS });
   try {
-    const channel = await withinDeadline(openChannel(originatorOf(socket), request.destination), clock);
+    const channel = await openChannel(originatorOf(socket), request.destination, socket);
     request.grant();
     return { socket, channel };
   } catch (error) {
@@ -42,7 +41,3 @@ async function join(socket: Socket, { openChannel, clock }: DynamicOptions): Pro
     throw error;
   }
 }
-
-/** What was thrown, as the kind of error that a reply can be made of. */
-export const asTundError = (error: unknown): TundError =>
-  error instanceof TundError ? error : new TundError("INTERNAL", messageOf(error), { cause: error });

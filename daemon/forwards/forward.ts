@@ -1,51 +1,84 @@
-// A forward of any kind: its state, its connections and what it has done. What sets the kinds apart is its point.
-import type { Socket } from "node:net";
-import { type Clock, timestamp } from "../../shared/clock.ts";
-import type { Forward as ForwardRecord } from "../../shared/contract.ts";
-import { messageOf } from "../../shared/errors.ts";
+// A forward of any kind: its state, and what it is asked. What sets the kinds apart is its point.
+import { type Clock, type Timer, timestamp } from "../../shared/clock.ts";
+import type { Forward as ForwardRecord } from "../../shared/records.ts";
+import { messageOf, TundError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
-import { asTundError } from "./dynamic.ts";
-import { abandon } from "./outbound.ts";
-import type { Incoming, Joined, Listening, Point } from "./point.ts";
+import { Connections } from "./connections.ts";
+import { asTundError, failureRecord } from "./failure-record.ts";
+import type { Parking } from "./parking.ts";
+import type { Listening, Point } from "./point.ts";
+import { explainRefusal, patience, retryAfter } from "./retry.ts";
 import type { SettledSpec } from "./settled.ts";
-import { splice } from "./splice.ts";
 import { type ForwardEvent, type ForwardState, nextForwardState } from "./state.ts";
+
+/** What its user wants of it, besides where it leads. */
+export interface Wishes {
+  /** -g was given */
+  gatewayPorts: boolean;
+  onDemand: boolean;
+  idleSeconds: number | null;
+}
 
 export interface ForwardOptions {
   id: string;
   /** the host as its user named it */
   host: string;
   spec: SettledSpec;
+  wishes: Wishes;
   point: Point;
+  parking: Parking;
+  /** the port that the server chose in an earlier life of the daemon */
+  allocatedPort: number | null;
   clock: Clock;
   log: Log;
   /** called when a connection has ended */
   onConnectionEnd: () => void;
+  /** called when anything but a counter has changed */
+  onChange: (forward: Forward) => void;
 }
 
 export class Forward {
   readonly id: string;
   readonly host: string;
   readonly spec: SettledSpec;
-  /** somebody was told that it is active: another command's failure does not take it back */
+  readonly wishes: Wishes;
+  /** what its user calls it */
+  name: string | null = null;
+  /** somebody was told that it is there: another command's failure does not take it back, and it heals by itself */
   isPromised = false;
+  /** part of the desired state: it comes back when the daemon does */
+  isPersistent = false;
   readonly #options: ForwardOptions;
-  readonly #connections = new Set<Incoming>();
-  readonly #channels = { open: 0, total: 0, failed: 0 };
-  readonly #bytes = { in: 0, out: 0 };
+  readonly #connections: Connections;
   #state: ForwardState = "pending";
   #since: number;
   #failure: ForwardRecord["failure"] = null;
   #listening: Listening | undefined;
   #opening: Promise<void> | undefined;
-  #allocatedPort: number | null = null;
+  #allocatedPort: number | null;
+  #wasActive = false;
+  #refusals = 0;
+  #retry: { at: number; timer: Timer } | undefined;
 
   constructor(options: ForwardOptions) {
     this.#options = options;
     this.id = options.id;
     this.host = options.host;
     this.spec = options.spec;
+    this.wishes = options.wishes;
+    this.#allocatedPort = options.allocatedPort;
     this.#since = options.clock.now();
+    this.#connections = new Connections({
+      onFailure: ({ originator }, error) => {
+        this.#fail(error);
+        options.log.info({ from: originator, error: messageOf(error) }, "connection failed");
+        options.onChange(this);
+      },
+      onEnd: () => {
+        options.onConnectionEnd();
+        this.#endIfDrained();
+      },
+    });
   }
 
   get state(): ForwardState {
@@ -62,33 +95,57 @@ export class Forward {
     return this.#connections.size;
   }
 
+  /** What its connections came to: by error code those that failed, and the bytes. */
+  get totals(): {
+    kind: SettledSpec["kind"];
+    opened: number;
+    failedBy: ReadonlyMap<string, number>;
+    bytes: { in: number; out: number };
+  } {
+    const { failedBy, bytes, counts } = this.#connections;
+    return { kind: this.spec.kind, opened: counts.total, failedBy, bytes };
+  }
+
   /** Starts to accept; a second call waits for the first. @throws TundError BIND_IN_USE, BIND_FAILED, FORWARD_REFUSED */
   listen(): Promise<void> {
     this.#opening ??= this.#listen();
     return this.#opening;
   }
 
-  /** To be called when the link is lost: connections end, and a listener on the server is gone. */
-  linkLost(): void {
-    this.dropConnections();
-    if (!this.#options.point.isRemote) return;
-    this.#listening = undefined;
-    this.#opening = undefined;
-    this.#enter("unbound");
+  /** As listen(), for who does not wait: why not stands in the forward itself. */
+  listenInTime(): void {
+    this.listen().catch((error: unknown) =>
+      this.#options.log.warn({ error: messageOf(error) }, "not listening"),
+    );
   }
 
-  /** To be called when there is a new link: what the server listened on is asked for again. */
+  /** To be called when the link is lost: connections end, and a listener on the server is gone. */
+  linkLost(): void {
+    if (!this.#options.point.isRemote) return this.#connections.dropJoined();
+    this.#connections.drop();
+    this.#listening = undefined;
+    this.#opening = undefined;
+    this.#stopRetrying();
+    return this.#enter("unbound");
+  }
+
+  /** To be called when there is a new link: who waits is served, and what the server listened on is asked for again. */
   linkReady(): void {
-    if (!this.#options.point.isRemote) return;
-    // Its failure stands in the forward itself.
-    this.listen().catch((error: unknown) =>
-      this.#options.log.warn({ error: messageOf(error) }, "forward not restored"),
-    );
+    this.#options.parking.serve();
+    this.#refusals = 0;
+    if (this.#options.point.isRemote) this.listenInTime();
+  }
+
+  /** To be called when the link will not come back by itself: nobody waits for it any longer. */
+  linkGone(why: TundError): void {
+    this.#options.parking.refuse(why);
   }
 
   /** Stops accepting; settles when the listener is gone. Established connections live on. */
   async stopAccepting(): Promise<void> {
+    this.#stopRetrying();
     this.#enter("close");
+    this.#options.parking.refuse(new TundError("CONNECTION_LOST", "the forward was cancelled"));
     const listening = this.#listening;
     this.#listening = undefined;
     this.#endIfDrained();
@@ -101,7 +158,7 @@ export class Forward {
 
   /** Ends every connection, established or not. */
   dropConnections(): void {
-    for (const connection of this.#connections) connection.destroy();
+    this.#connections.drop();
   }
 
   /** The forward as it stands on the wire. */
@@ -109,7 +166,7 @@ export class Forward {
     const { kind, text, bind, destination } = this.spec;
     return {
       id: this.id,
-      name: null,
+      name: this.name,
       host: this.host,
       kind,
       spec: text,
@@ -120,72 +177,68 @@ export class Forward {
       state: this.#state,
       since: timestamp(this.#since),
       failure: this.#failure,
+      retryAt: this.#retry === undefined ? null : timestamp(this.#retry.at),
       warnings: [...(this.#listening?.warnings ?? [])],
-      persistent: false,
-      channels: { ...this.#channels },
-      bytes: { ...this.#bytes },
+      persistent: this.isPersistent,
+      onDemand: this.wishes.onDemand,
+      idleSeconds: this.wishes.idleSeconds,
+      channels: { ...this.#connections.counts, parked: this.#options.parking.parked },
+      bytes: { ...this.#connections.bytes },
     };
   }
 
   async #listen(): Promise<void> {
     const { point, log } = this.#options;
+    this.#stopRetrying();
     this.#enter("retry");
     try {
-      const listening = await point.listen((incoming) => this.#accept(incoming), this.#allocatedPort);
+      // The port of before is asked for first; a server that does not give it up in time may choose another.
+      const again = this.#refusals < patience ? this.#allocatedPort : null;
+      const listening = await point.listen((incoming) => this.#connections.accept(incoming), again);
       // Cancelled meanwhile: nobody is left who would close it.
       if (this.#state !== "pending") return await listening.close();
       this.#listening = listening;
       this.#allocatedPort = listening.allocatedPort;
+      this.#refusals = 0;
+      this.#wasActive = true;
       this.#enter("bound");
       log.info({ boundTo: listening.boundTo }, `listening for ${this.spec.text}`);
     } catch (error) {
       this.#opening = undefined;
-      this.#fail(error);
-      this.#enter("refused");
+      this.#refused(error);
       throw error;
     }
     return undefined;
   }
 
-  #accept(incoming: Incoming): void {
-    this.#connections.add(incoming);
-    incoming.join().then(
-      (joined) => this.#joined(incoming, joined),
-      (error: unknown) => {
-        this.#channels.failed++;
-        this.#fail(error);
-        this.#options.log.info({ from: incoming.originator, error: messageOf(error) }, "connection failed");
-        this.#ended(incoming);
-      },
-    );
+  #refused(error: unknown): void {
+    const failure = asTundError(error);
+    this.#fail(this.#wasActive ? explainRefusal(failure, this.spec) : failure);
+    // Without a link there is nobody to ask: it is asked for again when there is one.
+    if (this.#options.point.isRemote && failure.code === "CONNECTION_LOST")
+      return this.#options.onChange(this);
+    this.#refusals++;
+    this.#enter("refused");
+    if (this.isPromised) this.retryLater();
+    return undefined;
   }
 
-  #joined(incoming: Incoming, { socket, channel }: Joined): void {
-    if (socket.destroyed) {
-      // dropped while the other end was being found
-      abandon(channel);
-      return this.#ended(incoming);
-    }
-    const connection = endableBy(socket, incoming);
-    this.#connections.delete(incoming);
-    this.#connections.add(connection);
-    this.#channels.total++;
-    this.#channels.open++;
-    return splice(socket, channel, this.#bytes, () => {
-      this.#channels.open--;
-      this.#ended(connection);
-    });
+  /** Tries again by itself if it has failed: to be called when it has been promised. */
+  retryLater(): void {
+    if (this.#state !== "failed" || this.#retry !== undefined) return;
+    const { clock, onChange } = this.#options;
+    const ms = retryAfter(this.#refusals);
+    this.#retry = { at: clock.now() + ms, timer: clock.after(ms, () => this.listenInTime()) };
+    onChange(this);
   }
 
-  #ended(connection: Incoming): void {
-    this.#connections.delete(connection);
-    this.#options.onConnectionEnd();
-    this.#endIfDrained();
+  #stopRetrying(): void {
+    this.#retry?.timer.cancel();
+    this.#retry = undefined;
   }
 
   #fail(error: unknown): void {
-    const { code, message } = asTundError(error);
-    this.#failure = { code, message, at: timestamp(this.#options.clock.now()) };
+    this.#failure = failureRecord(error, this.#options.clock.now());
   }
 
   #endIfDrained(): void {
@@ -197,11 +250,6 @@ export class Forward {
     if (state === this.#state) return;
     this.#state = state;
     this.#since = this.#options.clock.now();
+    this.#options.onChange(this);
   }
 }
-
-// Once it is joined, the socket's end is the end of both.
-const endableBy = (socket: Socket, incoming: Incoming): Incoming => ({
-  ...incoming,
-  destroy: () => socket.destroy(),
-});

@@ -26,7 +26,7 @@ export function pointFor({ kind, text, bind, destination }: SettledSpec, carrier
   switch (kind) {
     case "local":
       if (destination === null) throw new TundError("INVALID_REQUEST", `${text} has no destination`);
-      return localPoint({ listen: listenHere, destination, openChannel, clock });
+      return localPoint({ listen: listenHere, destination, openChannel });
     case "dynamic":
       return dynamicPoint({ listen: listenHere, openChannel, clock });
     case "remote":

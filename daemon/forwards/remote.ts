@@ -5,7 +5,8 @@ import { formatAddress, formatDestination } from "../../shared/forward-spec.ts";
 import type { Channel } from "../ssh/channel.ts";
 import type { RemoteBind, RemoteListening, RemoteOpen } from "../ssh/remote-listeners.ts";
 import { dialHere, type Dialling } from "./dial-here.ts";
-import { asTundError, HANDSHAKE_DEADLINE_MS } from "./dynamic.ts";
+import { HANDSHAKE_DEADLINE_MS } from "./dynamic.ts";
+import { asTundError } from "./failure-record.ts";
 import { readProxyRequest } from "./handshake.ts";
 import type { FixedDestination } from "./local.ts";
 import { abandon } from "./outbound.ts";
@@ -36,10 +37,7 @@ async function listen(
   again: number | null,
 ): Promise<Listening> {
   const isAnyPort = "port" in bind && bind.port === 0;
-  const listening =
-    isAnyPort && again !== null
-      ? await ask({ ...bind, port: again }, onOpen).catch(() => ask(bind, onOpen))
-      : await ask(bind, onOpen);
+  const listening = await ask(isAnyPort && again !== null ? { ...bind, port: again } : bind, onOpen);
   const port = listening.port;
   return {
     boundTo: ["path" in bind ? bind.path : formatAddress(bind.address || "*", port ?? bind.port)],

@@ -6,7 +6,7 @@ const transitions = {
   /** confirmed: bound here, or acknowledged there */
   active: { unbound: "pending", close: "closing" },
   /** it cannot be: why stands beside it */
-  failed: { retry: "pending", close: "closing" },
+  failed: { retry: "pending", unbound: "pending", close: "closing" },
   /** accepts no more; established channels live on */
   closing: { drained: "closed" },
   closed: {},

@@ -1,4 +1,5 @@
 // What a master carries: its forwards, and whatever else has connections over it.
+import type { TundError } from "../../shared/errors.ts";
 import type { Forward } from "../forwards/forward.ts";
 
 /** What has connections: a forward, or a caller's own stdin and stdout. */
@@ -15,6 +16,17 @@ export class Carried {
   /** The forwards, in the order in which they were made. */
   get forwards(): Forward[] {
     return [...this.#forwards.values()];
+  }
+
+  /** Whether it serves nothing but forwards whose first connection is what needs the link. */
+  get isOnDemand(): boolean {
+    return this.#forwards.size > 0 && this.forwards.every(({ wishes }) => wishes.onDemand);
+  }
+
+  /** After so long without connections the link is to be ended; null for never. */
+  get idleSeconds(): number | null {
+    const seconds = this.forwards.map(({ wishes }) => wishes.idleSeconds);
+    return seconds.some((each) => each === null) ? null : Math.max(...seconds.map(Number));
   }
 
   /** Connections, those of cancelled forwards included. */
@@ -59,7 +71,12 @@ export class Carried {
   /** The link is lost: connections end, listeners on the server are gone. */
   linkLost(): void {
     for (const forward of this.#forwards.values()) forward.linkLost();
-    this.drop();
+    for (const passenger of this.#passengers) passenger.dropConnections();
+  }
+
+  /** The link will not come back by itself. */
+  linkGone(why: TundError): void {
+    for (const forward of this.#forwards.values()) forward.linkGone(why);
   }
 
   /** There is a new link: what the server listened on is asked for again. */

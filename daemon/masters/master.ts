@@ -1,40 +1,32 @@
 // The life of one master: it dials, holds the connection, carries forwards, and dials again when the link is lost.
-import { type Clock, type Timer, timestamp } from "../../shared/clock.ts";
-import type { Master as MasterRecord } from "../../shared/contract.ts";
-import { type ErrorCode, messageOf, TundError } from "../../shared/errors.ts";
+import type { Master as MasterRecord } from "../../shared/records.ts";
+import type { TundError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
+import { asTundError, failureRecord } from "../forwards/failure-record.ts";
 import type { Forward } from "../forwards/forward.ts";
 import type { FixedDestination } from "../forwards/local.ts";
 import type { Channel, Originator } from "../ssh/channel.ts";
 import type { Connection } from "../ssh/connection.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
+import { isUnresolved } from "../ssh/unresolved.ts";
 import type { RemoteBind, RemoteListening, RemoteOpen } from "../ssh/remote-listeners.ts";
-import { backoff } from "./backoff.ts";
+import { Attempts, type AttemptsOptions } from "./attempts.ts";
 import { Carried, type Passenger } from "./carried.ts";
-import { type MasterEvent, type MasterState, nextMasterState } from "./state.ts";
+import { masterRecord } from "./record.ts";
+import { isEnding, noLink } from "./refusals.ts";
+import { Rest } from "./rest.ts";
+import { eventOfFailure, type MasterEvent, type MasterState, nextMasterState } from "./state.ts";
+import { Waiters } from "./waiters.ts";
 
-export interface MasterOptions {
+export interface MasterOptions extends Pick<AttemptsOptions, "dial" | "clock" | "random"> {
   config: HostConfig;
-  dial: (config: HostConfig, signal: AbortSignal) => Promise<Connection>;
-  clock: Clock;
-  random: () => number;
   pid: number;
   log: Log;
+  /** whether it dials now, or when it is needed */
+  start: "connecting" | "idle";
   onReady: (master: Master) => void;
-}
-
-// What trying again cannot cure, and what a person must decide; everything else is a loss that time may heal.
-const eventOf: Partial<Record<ErrorCode, MasterEvent>> = {
-  AUTH_FAILED: "refused",
-  HOST_KEY_CHANGED: "refused",
-  HOST_KEY_REVOKED: "refused",
-  KEX_FAILED: "refused",
-  HOST_KEY_UNKNOWN: "blocked",
-};
-
-interface Waiter {
-  resolve: () => void;
-  reject: (why: TundError) => void;
+  /** called when anything but a counter has changed */
+  onChange: (master: Master) => void;
 }
 
 export class Master {
@@ -44,33 +36,59 @@ export class Master {
   readonly names = new Set<string>();
   /** forwards of ssh_config that could not be set up, the last time that it was asked to */
   warnings: string[] = [];
+  /** the names that are to be kept connected, whatever they carry */
+  readonly keptBy = new Set<string>();
   /** settles when the master has ended */
   readonly ended: Promise<void>;
   readonly #options: MasterOptions;
   readonly #log: Log;
   readonly #carried = new Carried();
-  readonly #waiters = new Set<Waiter>();
-  #state: MasterState = "connecting";
+  readonly #waiters = new Waiters();
+  readonly #attempts: Attempts;
+  readonly #rest: Rest;
+  #state: MasterState;
   #since: number;
   #connection: Connection | undefined;
-  #attempt = new AbortController();
-  #failures = 0;
   #connects = 0;
   #failure: MasterRecord["failure"] = null;
-  #retry: { at: number; timer: Timer } | undefined;
   #end: () => void = () => undefined;
 
   constructor(options: MasterOptions) {
+    const { clock } = options;
     this.#options = options;
     this.config = options.config;
     this.#log = options.log;
-    this.#since = options.clock.now();
+    this.#since = clock.now();
     this.ended = new Promise((resolve) => (this.#end = resolve));
-    this.#dial();
+    this.#attempts = new Attempts({
+      ...options,
+      onConnection: (connection) => this.#established(connection),
+      onFailure: (error) => this.#failed(error),
+    });
+    const onRest = () => this.#goToRest();
+    this.#rest = new Rest({ carried: this.#carried, keptBy: this.keptBy, clock, onRest });
+    this.#state = options.start;
+    if (this.#state === "connecting") this.#attempts.start(this.config);
   }
 
   get state(): MasterState {
     return this.#state;
+  }
+
+  /** Whether somebody waits for it to be ready. */
+  get isAwaited(): boolean {
+    return this.#waiters.any;
+  }
+
+  /** Whether nothing needs its link but the next connection to one of its forwards. */
+  get isOnDemand(): boolean {
+    return !this.#rest.isWanted;
+  }
+
+  /** What can be expected of the link: it is there, it will be by itself, or it will not. */
+  get outlook(): "up" | "coming" | "gone" {
+    if (this.#state === "ready") return "up";
+    return ["connecting", "waiting", "idle"].includes(this.#state) ? "coming" : "gone";
   }
 
   /** What it carries; to be changed through the master's own methods. */
@@ -78,13 +96,38 @@ export class Master {
     return this.#carried.forwards;
   }
 
-  /** Waits until channels can be opened, dialling at once if it waits to. @throws TundError why the next attempt failed */
-  async whenReady(): Promise<void> {
+  /** Waits until channels can be opened, dialling now if need be. @throws TundError why not, or what `deadline` rejects with */
+  async whenReady(deadline?: Promise<never>): Promise<void> {
     if (this.#state === "ready") return;
     if (this.#state === "closing" || this.#state === "closed") throw this.#closing();
-    const outcome = new Promise<void>((resolve, reject) => this.#waiters.add({ resolve, reject }));
+    const outcome = this.#waiters.wait(deadline);
     this.#apply("retry");
     await outcome;
+  }
+
+  /** Dials if nothing needed it before: a connection waits. */
+  want(): void {
+    if (this.#state === "idle") this.#apply("retry");
+  }
+
+  /** Drops the link, if there is one, and dials now. @throws TundError why the attempt failed */
+  reconnect(): Promise<void> {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    this.#attempts.abort();
+    this.#attempts.forgive();
+    if (connection !== undefined) {
+      this.#carried.linkLost();
+      connection.close();
+    }
+    this.#apply("lost");
+    return this.whenReady();
+  }
+
+  /** Has the link answer within the deadline, or ends it; dials now if it waits to: something happened to the network. */
+  verify(deadlineMs: number): void {
+    if (this.#state === "waiting") this.#apply("retry");
+    this.#connection?.verify(deadlineMs);
   }
 
   /** Asks the peer for an answer: its round trip in ms. @throws TundError PROBE_TIMEOUT, or why there is no link */
@@ -115,14 +158,22 @@ export class Master {
   }
 
   /** Cancels a forward; settles when its listener is gone. Its established connections live on. */
-  cancel(forward: Forward): Promise<void> {
-    return this.#carried.cancel(forward);
+  async cancel(forward: Forward): Promise<void> {
+    await this.#carried.cancel(forward);
+    this.considerRest();
+  }
+
+  /** To be called when what it is needed for has changed: one that serves on demand alone ends its idle link in time. */
+  considerRest(): void {
+    if (this.#state === "ready") this.#rest.consider();
+    else this.#rest.stop();
   }
 
   /** To be called when something that it carries has one connection less. */
   connectionEnded(): void {
     this.#carried.sweep();
     if (this.#state === "closing" && this.#carried.connections === 0) this.#close();
+    this.considerRest();
   }
 
   /** Cancels all forwards and takes no new ones; ends when the last established connection has. */
@@ -141,57 +192,31 @@ export class Master {
 
   /** The master as it stands on the wire. */
   snapshot(): MasterRecord {
-    const { config } = this;
-    return {
-      host: config.host,
-      names: [...this.names],
-      user: config.user,
-      hostname: config.hostname,
-      port: config.port,
-      address: this.#connection?.address ?? null,
-      state: this.#state,
-      since: timestamp(this.#since),
-      server: this.#connection?.server ?? null,
-      pid: this.#options.pid,
-      roundTripMs: this.#connection?.roundTripMs ?? null,
-      reconnects: Math.max(0, this.#connects - 1),
+    return masterRecord(this, {
+      connection: this.#connection,
+      carried: this.#carried,
+      since: this.#since,
+      retryAt: this.#attempts.retryAt,
+      connects: this.#connects,
       failure: this.#failure,
-      retryAt: this.#retry === undefined ? null : timestamp(this.#retry.at),
-      via: [],
-      muxSocket: null,
-      warnings: [...this.warnings],
-      forwards: this.#carried.forwards.length,
-      channels: this.#carried.connections,
-    };
+      pid: this.#options.pid,
+    });
   }
 
   #live(): Connection {
-    if (this.#connection !== undefined && this.#state === "ready") return this.#connection;
-    if (this.#connection !== undefined && this.#state === "closing") return this.#connection;
-    const why = this.#failure === null ? "" : `: ${this.#failure.message}`;
-    throw new TundError("CONNECTION_LOST", `the master of ${this.config.host} is ${this.#state}${why}`);
+    const isOpen = this.#state === "ready" || this.#state === "closing";
+    if (this.#connection !== undefined && isOpen) return this.#connection;
+    throw noLink(this.config.host, this.#state, this.#failure);
   }
 
-  #dial(): void {
-    const attempt = new AbortController();
-    this.#attempt = attempt;
-    this.#options.dial(this.config, attempt.signal).then(
-      (connection) => this.#established(connection, attempt),
-      (error: unknown) => {
-        if (attempt === this.#attempt && this.#state === "connecting") this.#failed(error);
-      },
-    );
-  }
-
-  #established(connection: Connection, attempt: AbortController): void {
-    if (attempt !== this.#attempt || this.#state !== "connecting") return connection.close();
+  #established(connection: Connection): void {
     this.#connection = connection;
     this.#connects++;
-    this.#failures = 0;
     void connection.closed.then((why) => this.#gone(connection, why));
     this.#apply("authenticated");
     this.#carried.linkReady();
-    return this.#options.onReady(this);
+    this.considerRest();
+    this.#options.onReady(this);
   }
 
   // Only the current connection may speak: the late end of an old one must not knock down its successor.
@@ -199,69 +224,69 @@ export class Master {
     if (connection !== this.#connection) return;
     this.#connection = undefined;
     this.#carried.linkLost();
+    this.#attempts.lostAfter(this.#options.clock.now() - this.#since);
     if (this.#state !== "closing") this.#failed(why);
   }
 
   #failed(error: unknown): void {
-    const failure =
-      error instanceof TundError ? error : new TundError("INTERNAL", messageOf(error), { cause: error });
-    this.#failures++;
-    this.#failure = {
-      code: failure.code,
-      message: failure.message,
-      at: timestamp(this.#options.clock.now()),
-    };
+    const failure = asTundError(error);
+    this.#failure = failureRecord(failure, this.#options.clock.now());
     this.#log.warn({ code: failure.code, cause: failure.cause }, failure.message);
-    this.#apply(eventOf[failure.code] ?? "lost");
-    this.#settle((waiter) => waiter.reject(failure));
+    // In the state that it was lost in already: another attempt failed, and that is news too.
+    if (!this.#apply(eventOfFailure(failure.code, this.#isNeeded))) this.#options.onChange(this);
+    if (this.outlook === "gone") this.#carried.linkGone(failure);
+    this.#waiters.fail(failure);
   }
 
-  #settle(outcome: (waiter: Waiter) => void): void {
-    const waiters = [...this.#waiters];
-    this.#waiters.clear();
-    waiters.forEach(outcome);
+  get #isNeeded(): boolean {
+    // What is not resolved yet cannot even listen for the connection that would need it.
+    return !this.isOnDemand || this.#waiters.any || isUnresolved(this.config);
   }
 
-  #apply(event: MasterEvent): void {
+  #goToRest(): void {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    this.#apply("rest");
+    this.#carried.linkLost();
+    connection?.close();
+  }
+
+  #apply(event: MasterEvent): boolean {
     const from = this.#state;
     const to = nextMasterState(from, event);
-    if (to === from) return;
+    if (to === from) return false;
     this.#state = to;
     this.#since = this.#options.clock.now();
     this.#log.info({ from, to }, `master ${to}`);
     this.#enter(to);
+    this.#options.onChange(this);
+    return true;
   }
 
   #enter(state: MasterState): void {
-    this.#retry?.timer.cancel();
-    this.#retry = undefined;
+    this.#attempts.cancelRetry();
     switch (state) {
       case "connecting":
-        return this.#dial();
+        return this.#attempts.start(this.config);
       case "ready":
-        return this.#settle((waiter) => waiter.resolve());
+        return this.#waiters.succeed();
       case "waiting":
-        return this.#wait();
+        return this.#attempts.retry(() => void this.#apply(this.#isNeeded ? "retry" : "rest"));
       case "closing":
-        return this.#settle((waiter) => waiter.reject(this.#closing()));
+        return this.#waiters.fail(this.#closing());
       case "closed":
         return this.#end();
+      case "idle":
       case "blocked":
       case "failed":
         return undefined;
     }
   }
 
-  #wait(): void {
-    const { clock, random } = this.#options;
-    const ms = backoff(this.#failures, random());
-    this.#retry = { at: clock.now() + ms, timer: clock.after(ms, () => this.#apply("retry")) };
-  }
-
   #close(): void {
     if (this.#connection === undefined) {
-      this.#attempt.abort();
-      return this.#apply("drained");
+      this.#attempts.abort();
+      return void this.#apply("drained");
     }
     this.#connection.close();
     void this.#connection.closed.then(() => this.#apply("drained"));
@@ -269,10 +294,6 @@ export class Master {
   }
 
   #closing(): TundError {
-    const open = this.#carried.connections;
-    return new TundError(
-      "MASTER_CLOSING",
-      `the master of ${this.config.host} is ending; ${open} connections are open`,
-    );
+    return isEnding(this.config.host, this.#carried.connections);
   }
 }

@@ -1,9 +1,11 @@
-// Setting up forwards on a master that is ready: all of them or none.
+// Making forwards, and setting up those of one command: all of them or none.
 import type { Clock } from "../../shared/clock.ts";
 import { TundError } from "../../shared/errors.ts";
 import { formatBind, type ForwardSpec } from "../../shared/forward-spec.ts";
 import type { Log } from "../../shared/log.ts";
-import { Forward } from "../forwards/forward.ts";
+import { Forward, type Wishes } from "../forwards/forward.ts";
+import { openWhenLinked } from "../forwards/outbound.ts";
+import { Parking, type ParkingLimits } from "../forwards/parking.ts";
 import { pointFor } from "../forwards/points.ts";
 import type { SettledSpec } from "../forwards/settled.ts";
 import type { ForwardingConfig } from "../ssh/forwarding-config.ts";
@@ -18,11 +20,24 @@ export interface Wanted {
   specs: readonly ForwardSpec[];
   /** what ssh_config says of that host's forwards, and the command line over it */
   forwarding: ForwardingConfig;
+  wishes: Wishes;
+  /** what the user calls it: for one forward alone */
+  name: string | null;
+  /** whether they come back when the daemon does */
+  isPersistent: boolean;
+  /** whether to wait until they listen; if not, they are tried until they do */
+  isAwaited: boolean;
+  /** rejects when nobody waits any longer */
+  deadline?: Promise<never>;
 }
 
 export interface Surroundings {
   /** the forwards of all masters */
   everywhere: () => readonly Forward[];
+  /** Saves the desired state as it is now. @throws TundError STATE_NOT_SAVED */
+  save: () => Promise<void>;
+  onChange: (forward: Forward) => void;
+  parking: ParkingLimits;
   clock: Clock;
   log: Log;
 }
@@ -36,21 +51,54 @@ export async function openForwards(master: Master, wanted: Wanted, around: Surro
   const specs = wanted.specs.map((spec) => settle(spec, wanted.forwarding));
   const made: Forward[] = [];
   const opened: Forward[] = [];
+  const undo = intentions(opened);
   try {
     for (const spec of specs) {
       const standing = master.forwards.find((forward) => isSame(forward.spec, spec));
-      const forward = standing ?? make(spec, wanted, master, around);
+      refuseName(wanted.name, standing, around.everywhere());
+      const forward = standing ?? makeNew(spec, wanted, master, around);
       if (standing === undefined) made.push(forward);
-      await forward.listen();
+      if (wanted.isAwaited) await before(wanted.deadline, forward.listen());
       opened.push(forward);
     }
-    refuseCancelled(opened);
-    for (const forward of opened) forward.isPromised = true;
-    return opened;
+    if (wanted.isAwaited) refuseCancelled(opened);
+    undo.intend(wanted);
+    if (wanted.isPersistent) await around.save();
   } catch (error) {
+    undo.revert();
     await Promise.all(made.filter((forward) => !forward.isPromised).map((forward) => master.cancel(forward)));
     throw error;
   }
+  for (const forward of opened) promise(forward, master);
+  return opened;
+}
+
+const before = (deadline: Promise<never> | undefined, done: Promise<void>): Promise<void> =>
+  deadline === undefined ? done : Promise.race([done, deadline]);
+
+/** From now on the forward is there, whatever becomes of others: it is tried until it listens. */
+export function promise(forward: Forward, master: Master): void {
+  forward.isPromised = true;
+  const isTurn = forward.spec.kind !== "remote" || master.state === "ready"; // else the next link brings it
+  if (forward.state === "pending" && isTurn) forward.listenInTime();
+  else forward.retryLater();
+}
+
+// What a command wants of forwards may have to be taken back, those that stood before included.
+function intentions(forwards: readonly Forward[]) {
+  let was: { forward: Forward; name: string | null; isPersistent: boolean }[] = [];
+  return {
+    intend({ name, isPersistent }: Wanted): void {
+      was = forwards.map((forward) => ({ forward, name: forward.name, isPersistent: forward.isPersistent }));
+      for (const forward of forwards) {
+        forward.name = name ?? forward.name;
+        forward.isPersistent ||= isPersistent;
+      }
+    },
+    revert(): void {
+      for (const { forward, ...intent } of was) Object.assign(forward, intent);
+    },
+  };
 }
 
 // Somebody else's cancel, or the failure of the command that made one, may come between listening and the answer.
@@ -63,30 +111,62 @@ function refuseCancelled(opened: readonly Forward[]): void {
     );
 }
 
-function make(
-  spec: SettledSpec,
-  { host, forwarding }: Wanted,
+function refuseName(name: string | null, itself: Forward | undefined, all: readonly Forward[]): void {
+  const rival = all.find((forward) => forward !== itself && (forward.name === name || forward.id === name));
+  if (name === null || rival === undefined) return;
+  throw new TundError(
+    "NAME_IN_USE",
+    `${name} is the name of another forward, ${rival.id} (${rival.spec.text}) on ${rival.host}`,
+  );
+}
+
+function makeNew(spec: SettledSpec, wanted: Wanted, master: Master, around: Surroundings): Forward {
+  const { host, forwarding, wishes } = wanted;
+  refuseTaken(spec, spec.kind === "remote" ? master.forwards : around.everywhere());
+  const id = newId((candidate) =>
+    around.everywhere().some((forward) => forward.id === candidate || forward.name === candidate),
+  );
+  return makeForward({ id, host, spec, forwarding, wishes, allocatedPort: null }, master, around);
+}
+
+/** What makes up a forward. */
+export interface Making {
+  id: string;
+  host: string;
+  spec: SettledSpec;
+  forwarding: ForwardingConfig;
+  wishes: Wishes;
+  allocatedPort: number | null;
+}
+
+/** Makes a forward and gives it into its master's care; it does not listen yet. @throws TundError MASTER_CLOSING */
+export function makeForward(
+  { forwarding, ...making }: Making,
   master: Master,
-  { everywhere, clock, log }: Surroundings,
+  { clock, log, onChange, parking: limits }: Pick<Surroundings, "clock" | "log" | "onChange" | "parking">,
 ): Forward {
-  refuseTaken(spec, spec.kind === "remote" ? master.forwards : everywhere());
-  const id = newId((candidate) => everywhere().some((forward) => forward.id === candidate));
   const { streamLocal, permits } = forwarding;
-  const point = pointFor(spec, {
-    openChannel: (from, to) => master.openChannel(from, to),
+  const parking = new Parking(limits, clock);
+  const link = {
+    outlook: () => master.outlook,
+    want: () => master.want(),
+    openChannel: master.openChannel.bind(master),
+  };
+  const point = pointFor(making.spec, {
+    openChannel: (from, to, socket) => openWhenLinked({ link, parking, clock }, from, to, socket),
     listenThere: (bind, onOpen) => master.listen(bind, onOpen),
     streamLocal,
     permits,
     clock,
   });
   const forward = new Forward({
-    id,
-    host,
-    spec,
+    ...making,
     point,
+    parking,
     clock,
-    log: log.child({ host, forward: id }),
+    log: log.child({ host: making.host, forward: making.id }),
     onConnectionEnd: () => master.connectionEnded(),
+    onChange,
   });
   master.adopt(forward);
   return forward;

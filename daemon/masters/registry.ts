@@ -1,44 +1,59 @@
 // All masters and what they carry, in the API's own verbs: all that the control API (or whatever else drives tund) sees.
-import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
+import type { CancelRequest, OpenRequest, Resolved } from "../../shared/contract.ts";
 import type {
-  CancelRequest,
   Check,
   ConnectionOptions,
   Forward as ForwardRecord,
   Master as MasterRecord,
-  OpenRequest,
-  Resolved,
-} from "../../shared/contract.ts";
+} from "../../shared/records.ts";
 import { messageOf, TundError } from "../../shared/errors.ts";
-import {
-  type ForwardSpec,
-  parseForwardPattern,
-  parseForwardSpec,
-  parseStdioDestination,
-} from "../../shared/forward-spec.ts";
+import { parseStdioDestination } from "../../shared/forward-spec.ts";
 import type { Forward } from "../forwards/forward.ts";
-import { withinDeadline } from "../forwards/outbound.ts";
-import { Stdio } from "../forwards/stdio.ts";
+import type { ParkingLimits } from "../forwards/parking.ts";
+import type { SavedHost, Store } from "../store.ts";
+import { deadlineIn } from "./deadline.ts";
+import { Desired } from "./desired.ts";
 import type { Master } from "./master.ts";
 import { openForwards, type Wanted } from "./opening.ts";
+import { refuseNonsense, specsOf, wishesOf } from "./request.ts";
+import { restoreHost, settleHost } from "./restoring.ts";
 import { type Named, Roster, type RosterOptions } from "./roster.ts";
-import { select } from "./selection.ts";
+import { byName, chosenBy } from "./selection.ts";
+import { StdioTickets } from "./stdio-tickets.ts";
 
 const CHECK_DEADLINE_MS = 10_000;
 const CANCEL_DEADLINE_MS = 5000;
 
-export class Registry {
-  readonly #options: RosterOptions;
-  readonly #roster: Roster;
-  /** masters to be given the forwards of their ssh_config whenever they are ready, by the name that asked */
-  readonly #configured = new WeakMap<Master, string>();
-  /** open channels that wait for their callers, by ticket */
-  readonly #stdio = new Map<string, Stdio>();
+export interface RegistryOptions extends RosterOptions {
+  store: Pick<Store, "save">;
+  parking: ParkingLimits;
+}
 
-  constructor(options: RosterOptions) {
+export class Registry {
+  readonly #options: RegistryOptions;
+  readonly #roster: Roster;
+  readonly #desired: Desired;
+  readonly #stdio: StdioTickets;
+  /** hosts that are given the forwards of their ssh_config whenever they are ready, and kept: the configuration says so */
+  readonly #configured = new Set<string>();
+  /** the port that was saved with a forward */
+  readonly #savedPorts = new WeakMap<Forward, number | null>();
+
+  constructor(options: RegistryOptions) {
     this.#options = options;
-    this.#roster = new Roster(options, (master) => this.#readied(master));
+    this.#roster = new Roster(options, {
+      onReady: (master) => this.#readied(master),
+      onChange: () => undefined,
+      onResolved: (host, found, before) => settleHost(host, found, before, this.#house),
+    });
+    this.#desired = new Desired(this.#roster, options.store);
+    this.#stdio = new StdioTickets(options.clock);
+  }
+
+  /** Puts back what an earlier daemon had saved; it is set up again as far and as soon as it can be. */
+  restore(saved: readonly SavedHost[]): void {
+    for (const host of saved) restoreHost(host, this.#house);
   }
 
   /**
@@ -47,10 +62,11 @@ export class Registry {
    */
   async connect(host: string, options?: ConnectionOptions): Promise<MasterRecord> {
     const known = this.#roster.masters;
-    const named = await this.#roster.readyAnew(host, options);
-    const { master } = named;
+    const found = await this.#roster.readyAnew(host, options);
+    const { master } = found;
     try {
-      await this.#openConfigured(named, host);
+      await this.#openConfigured(found, host, true);
+      await this.#desired.keep(host, master);
     } catch (error) {
       if (!known.includes(master)) master.exit();
       throw error;
@@ -58,9 +74,13 @@ export class Registry {
     return master.snapshot();
   }
 
-  /** Keeps a host connected, whether or not it can be reached now. @throws TundError when ssh_config cannot be resolved */
-  async keep(host: string): Promise<void> {
-    this.#configured.set(await this.#roster.keep(host), host);
+  /** Keeps a host connected because the configuration says so, whether or not it can be reached now. */
+  keep(host: string): void {
+    this.#configured.add(host);
+    const { master } = this.#roster.names.get(host) ?? this.#roster.reserve(host);
+    master.keptBy.add(host);
+    this.#roster.keep(master);
+    master.want();
   }
 
   async masters(): Promise<MasterRecord[]> {
@@ -78,16 +98,21 @@ export class Registry {
     return { host, pid: this.#options.pid, roundTripMs };
   }
 
-  /** Cancels all forwards of a master, which ends when its last channel has. @throws TundError NOT_FOUND */
+  /** Drops the link and dials now; answers when it is ready. @throws TundError NOT_FOUND, or why it is not ready */
+  async reconnect(host: string): Promise<MasterRecord> {
+    return (await this.#roster.reconnect(host)).snapshot();
+  }
+
+  /** Cancels all forwards of a master, which ends when its last channel has. @throws TundError NOT_FOUND, STATE_NOT_SAVED */
   async stop(host: string): Promise<MasterRecord> {
-    const master = this.#roster.named(host);
+    const master = await this.#forgotten(host);
     master.stop();
     return master.snapshot();
   }
 
-  /** Ends a master at once; answers when it has ended. @throws TundError NOT_FOUND */
+  /** Ends a master at once; answers when it has ended. @throws TundError NOT_FOUND, STATE_NOT_SAVED */
   async exit(host: string): Promise<MasterRecord> {
-    const master = this.#roster.named(host);
+    const master = await this.#forgotten(host);
     master.exit();
     await master.ended;
     return master.snapshot();
@@ -109,33 +134,39 @@ export class Registry {
     return this.#forwardsOf(host).map((forward) => forward.snapshot());
   }
 
-  /** @throws TundError NOT_FOUND */
+  /** @param id its id or its name @throws TundError NOT_FOUND */
   async forward(id: string): Promise<ForwardRecord> {
-    return this.#find(id).forward.snapshot();
+    return byName(this.#forwardsOf(), id).snapshot();
   }
 
   /** Sets up forwards, all or none; an identical one that stands is taken as it is. @throws TundError why not */
-  async openForwards({ host, connection, forwards, gatewayPorts }: OpenRequest): Promise<ForwardRecord[]> {
-    const specs = parsed(forwards);
-    const { master, forwarding } = await this.#roster.ready(host, connection);
-    const gateway = { gatewayPorts: gatewayPorts ?? forwarding.gatewayPorts };
-    return this.#open(master, { host, specs, forwarding: { ...forwarding, ...gateway } });
+  async openForwards(request: OpenRequest): Promise<ForwardRecord[]> {
+    const { host, connection, wait = true, timeoutSeconds } = request;
+    const specs = specsOf(request.forwards);
+    refuseNonsense(request, specs);
+    const isAwaited = wait && !request.onDemand;
+    const deadline = deadlineIn(timeoutSeconds, this.#options.clock);
+    try {
+      const found = isAwaited
+        ? await this.#roster.ready(host, connection, deadline.over)
+        : await this.#roster.acquire(host, connection, request.onDemand ? "idle" : "connecting");
+      const opened = await this.#openRequested(found, { ...request, specs, deadline: deadline.over });
+      return opened.map((forward) => forward.snapshot());
+    } finally {
+      deadline.cancel();
+    }
   }
 
-  /** Cancels what the request names: all of it, or none if any of it is not there. @throws TundError NOT_FOUND, INVALID_REQUEST */
+  /**
+   * Cancels what the request names: all of it, or none if any of it is not there.
+   * @throws TundError NOT_FOUND, INVALID_REQUEST, STATE_NOT_SAVED
+   */
   async cancel(request: CancelRequest): Promise<ForwardRecord[]> {
     const { clock } = this.#options;
-    const chosen = this.#chosenBy(request);
-    await Promise.all(
-      chosen.map((forward) => {
-        const { master } = this.#find(forward.id);
-        this.#options.log.info({ host: forward.host, forward: forward.id }, `cancelled ${forward.spec.text}`);
-        // A frozen server must not hold up the answer: the forward is forgotten here either way.
-        const patience = new Promise<void>((resolve) => clock.after(CANCEL_DEADLINE_MS, resolve));
-        return Promise.race([master.cancel(forward), patience]);
-      }),
-    );
-    const { drainSeconds } = request;
+    const { host, drainSeconds } = request;
+    const chosen = chosenBy(request, this.#forwardsOf(host));
+    await this.#desired.forget(chosen);
+    await Promise.all(chosen.map((forward) => this.#cancel(forward)));
     if (drainSeconds !== undefined)
       clock.after(drainSeconds * 1000, () => chosen.forEach((forward) => forward.dropConnections()));
     return chosen.map((forward) => forward.snapshot());
@@ -143,28 +174,14 @@ export class Registry {
 
   /** Opens a channel for a caller's own stdin and stdout: the ticket to claim it with. @throws TundError why not */
   async openStdio(host: string, to: string, options?: ConnectionOptions): Promise<string> {
-    const destination = parseStdioDestination(to);
+    parseStdioDestination(to);
     const { master } = await this.#roster.ready(host, options);
-    const { clock } = this.#options;
-    const channel = await withinDeadline(
-      master.openChannel({ address: "127.0.0.1", port: 0 }, destination),
-      clock,
-    );
-    const ticket = randomBytes(18).toString("base64url");
-    const stdio = new Stdio(channel, clock, () => {
-      this.#stdio.delete(ticket);
-      master.connectionEnded();
-    });
-    this.#stdio.set(ticket, stdio);
-    master.carry(stdio);
-    return ticket;
+    return this.#stdio.open(master, to);
   }
 
   /** What joins a caller's connection to the channel that waits for it; undefined when the ticket is not good (any more). */
   takeStdio(ticket: string): ((socket: Socket) => void) | undefined {
-    const stdio = this.#stdio.get(ticket);
-    this.#stdio.delete(ticket);
-    return stdio && ((socket) => stdio.claim(socket));
+    return this.#stdio.take(ticket);
   }
 
   /** Stops accepting everywhere, lets channels end for up to `drainMs`, then ends every master. */
@@ -172,67 +189,97 @@ export class Registry {
     return this.#roster.close(drainMs);
   }
 
-  #readied(master: Master): void {
-    const host = this.#configured.get(master);
-    const forwarding = host === undefined ? undefined : this.#roster.forwardingOf(host);
-    if (host === undefined || forwarding === undefined) return;
-    this.#openConfigured({ master, forwarding }, host).catch((error: unknown) =>
-      master.warnings.push(messageOf(error)),
-    );
+  get #house() {
+    const { clock, log, parking } = this.#options;
+    const onChange = (forward: Forward) => this.#changed(forward);
+    const everywhere = () => this.#forwardsOf();
+    return { roster: this.#roster, desired: this.#desired, clock, log, parking, onChange, everywhere };
   }
 
-  async #open(master: Master, wanted: Wanted): Promise<ForwardRecord[]> {
+  async #forgotten(host: string): Promise<Master> {
+    const master = this.#roster.named(host);
+    await this.#desired.forget(master.forwards, master.names);
+    return master;
+  }
+
+  async #cancel(forward: Forward): Promise<void> {
     const { clock, log } = this.#options;
-    const opened = await openForwards(master, wanted, { everywhere: () => this.#forwardsOf(), clock, log });
-    return opened.map((forward) => forward.snapshot());
+    const master = this.#roster.masters.find(({ forwards }) => forwards.includes(forward));
+    if (master === undefined) return;
+    log.info({ host: forward.host, forward: forward.id }, `cancelled ${forward.spec.text}`);
+    // A frozen server must not hold up the answer: the forward is forgotten here either way.
+    const patience = new Promise<void>((resolve) => clock.after(CANCEL_DEADLINE_MS, resolve));
+    await Promise.race([master.cancel(forward), patience]);
+    // Nothing was ever to be seen of it but that forward.
+    if (master.state === "idle" && master.forwards.length === 0) master.exit();
+  }
+
+  // The port that the server chose is asked for again when the daemon comes back; nobody waits for that to be saved.
+  #changed(forward: Forward): void {
+    if (!forward.isPersistent || (this.#savedPorts.get(forward) ?? null) === forward.allocatedPort) return;
+    this.#savedPorts.set(forward, forward.allocatedPort);
+    this.#desired.save().catch((error: unknown) => {
+      if (!this.#roster.isClosing) this.#options.log.warn({ forward: forward.id }, messageOf(error));
+    });
+  }
+
+  #readied(master: Master): void {
+    for (const host of master.names) {
+      const found = this.#roster.names.get(host);
+      if (found === undefined || !this.#configured.has(host)) continue;
+      this.#openConfigured(found, host, false).catch((error: unknown) =>
+        master.warnings.push(messageOf(error)),
+      );
+    }
+  }
+
+  async #openRequested(
+    { master, forwarding }: Named,
+    request: OpenRequest & Pick<Wanted, "specs" | "deadline">,
+  ): Promise<Forward[]> {
+    const { host, specs, name = null, ephemeral = false, wait: isAwaited = true, deadline } = request;
+    const wishes = wishesOf(request);
+    const settings = { ...forwarding, gatewayPorts: wishes.gatewayPorts || forwarding.gatewayPorts };
+    const wanted = { host, specs, forwarding: settings, wishes, name, isPersistent: !ephemeral, isAwaited };
+    try {
+      const opened = await this.#open(master, { ...wanted, ...(deadline && { deadline }) });
+      this.#roster.keep(master);
+      return opened;
+    } catch (error) {
+      this.#roster.release(master);
+      throw error;
+    }
+  }
+
+  #open(master: Master, wanted: Wanted): Promise<Forward[]> {
+    return openForwards(master, wanted, { ...this.#house, save: () => this.#desired.save() });
   }
 
   // As ssh does: those that cannot be are told and left out, unless ExitOnForwardFailure makes them everybody's failure.
-  async #openConfigured({ master, forwarding }: Named, host: string): Promise<void> {
+  async #openConfigured({ master, forwarding }: Named, host: string, isPersistent: boolean): Promise<void> {
     const { configured, clearAll, exitOnFailure } = forwarding;
     master.warnings = [];
     if (clearAll || configured.length === 0) return;
-    if (exitOnFailure)
-      return void (await this.#open(master, { host, specs: parsed(configured), forwarding }));
+    const open = (forwards: OpenRequest["forwards"]) =>
+      this.#open(master, {
+        host,
+        specs: specsOf(forwards),
+        forwarding,
+        wishes: { gatewayPorts: false, onDemand: false, idleSeconds: null },
+        name: null,
+        isPersistent,
+        isAwaited: true,
+      });
+    if (exitOnFailure) return void (await open(configured));
     for (const forward of configured)
-      await this.#open(master, { host, specs: parsed([forward]), forwarding }).catch((error: unknown) => {
+      await open([forward]).catch((error: unknown) => {
+        if (error instanceof TundError && error.code === "STATE_NOT_SAVED") throw error;
         master.warnings.push(`${forward.kind} forward ${forward.spec} of ssh_config: ${messageOf(error)}`);
       });
-  }
-
-  #chosenBy({ host, ids = [], forwards = [], all = false }: CancelRequest): Forward[] {
-    if (ids.length === 0 && forwards.length === 0 && !all)
-      throw new TundError("INVALID_REQUEST", "nothing to cancel: name forwards, ids, or all");
-    if (forwards.length > 0 && host === undefined)
-      throw new TundError("INVALID_REQUEST", "host is missing: a spec names a forward of one host");
-    const known = this.#forwardsOf(host);
-    const chosen = new Set(all ? known : []);
-    for (const id of ids) {
-      const forward = known.find((each) => each.id === id);
-      if (forward === undefined) throw noForward(id, host);
-      chosen.add(forward);
-    }
-    for (const { kind, spec } of forwards)
-      chosen.add(select(known, parseForwardPattern(kind, spec), host ?? ""));
-    return [...chosen];
   }
 
   #forwardsOf(host?: string): Forward[] {
     const masters = host === undefined ? this.#roster.masters : [this.#roster.named(host)];
     return masters.flatMap((master) => master.forwards);
   }
-
-  #find(id: string): { master: Master; forward: Forward } {
-    for (const master of this.#roster.masters) {
-      const forward = master.forwards.find((each) => each.id === id);
-      if (forward !== undefined) return { master, forward };
-    }
-    throw noForward(id);
-  }
 }
-
-const parsed = (forwards: OpenRequest["forwards"]): ForwardSpec[] =>
-  forwards.map(({ kind, spec }) => parseForwardSpec(kind, spec));
-
-const noForward = (id: string, host?: string): TundError =>
-  new TundError("NOT_FOUND", `no forward ${id}${host === undefined ? "" : ` on ${host}`}`);

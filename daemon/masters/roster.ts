@@ -1,47 +1,68 @@
 // Which masters there are: by the names that users gave, and by what decides their connection.
 import type { Clock } from "../../shared/clock.ts";
-import type { ConnectionOptions } from "../../shared/contract.ts";
+import type { ConnectionOptions } from "../../shared/records.ts";
 import { TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
 import type { Log } from "../../shared/log.ts";
-import type { Connection } from "../ssh/connection.ts";
 import type { ForwardingConfig } from "../ssh/forwarding-config.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
-import { Master } from "./master.ts";
+import { isUnresolved, unresolved } from "../ssh/unresolved.ts";
+import type { Dial } from "./attempts.ts";
+import { Master, type MasterOptions } from "./master.ts";
 
 export interface RosterOptions {
   resolve: (host: string, options?: ConnectionOptions) => Promise<HostConfig>;
-  dial: (config: HostConfig, signal: AbortSignal) => Promise<Connection>;
+  dial: Dial;
   clock: Clock;
   random: () => number;
   pid: number;
   log: Log;
 }
 
-/** A host as its user names it: the master that it stands for, and what its own ssh_config says of forwards. */
+/** A host as its user names it: the master that it stands for, how to connect it, and what ssh_config says of its forwards. */
 export interface Named {
   master: Master;
+  options: ConnectionOptions | undefined;
   forwarding: ForwardingConfig;
+}
+
+/** What the roster tells of. */
+export interface RosterEvents {
+  /** a master has become ready */
+  onReady: (master: Master) => void;
+  /** anything about a master but its counters has changed */
+  onChange: (master: Master) => void;
+  /** a host whose place was reserved has its true master now; the one before ends */
+  onResolved: (host: string, named: Named, before: Master) => void;
 }
 
 export class Roster {
   readonly #options: RosterOptions;
-  readonly #onReady: (master: Master) => void;
+  readonly #events: RosterEvents;
   readonly #names = new Map<string, Named>();
   /** two names of one connection share its master */
   readonly #masters = new Map<string, Master>();
-  /** asked to be kept: a failure does not remove them */
-  readonly #kept = new WeakSet<Master>();
+  /** were ready once, or are to be kept: a failure does not remove them */
+  readonly #lasting = new WeakSet<Master>();
   #closing = false;
 
-  /** @param onReady called whenever a master has become ready */
-  constructor(options: RosterOptions, onReady: (master: Master) => void) {
+  constructor(options: RosterOptions, events: RosterEvents) {
     this.#options = options;
-    this.#onReady = onReady;
+    this.#events = events;
   }
 
+  /** In the order in which their first names came. */
   get masters(): Master[] {
-    return [...this.#masters.values()];
+    return [...new Set([...this.#names.values()].map(({ master }) => master))];
+  }
+
+  get names(): ReadonlyMap<string, Named> {
+    return this.#names;
+  }
+
+  /** Whether the daemon is ending: what happens to masters now is nobody's wish. */
+  get isClosing(): boolean {
+    return this.#closing;
   }
 
   /** The master that a name stands for. @throws TundError NOT_FOUND */
@@ -52,35 +73,95 @@ export class Roster {
     throw new TundError("NOT_FOUND", `no master for ${host} (there are: ${known})`);
   }
 
-  /** What ssh_config said of a host's forwards when it was last asked; undefined for a name that stands for no master. */
-  forwardingOf(host: string): ForwardingConfig | undefined {
-    return this.#names.get(host)?.forwarding;
-  }
-
   /**
    * A host with its master ready. A master that never was ready and is not to be kept is gone when it fails.
+   * @param deadline rejects when it is over
    * @throws TundError why not
    */
-  async ready(host: string, options?: ConnectionOptions): Promise<Named> {
-    const named = await this.#acquire(host, options);
-    await this.#whenReady(named.master);
+  async ready(host: string, options?: ConnectionOptions, deadline?: Promise<never>): Promise<Named> {
+    const named = await this.acquire(host, options);
+    await this.#whenReady(named.master, deadline);
     return named;
   }
 
   /** As ready(), with ssh_config asked anew although the master is up: for the forwards that it asks for. */
   async readyAnew(host: string, options?: ConnectionOptions): Promise<Named> {
-    const { master } = await this.ready(host, options);
-    const { identity, forwarding } = await this.#options.resolve(host, options);
-    const named = { master, forwarding };
-    if (identity === master.config.identity) this.#names.set(host, named);
+    const named = await this.ready(host, options);
+    const { identity, forwarding } = await this.#options.resolve(host, named.options);
+    const anew = { ...named, forwarding };
+    if (identity === named.master.config.identity) this.#names.set(host, anew);
+    return anew;
+  }
+
+  /** Drops a host's link and dials now, as ssh_config is now. @throws TundError why the attempt failed */
+  async reconnect(host: string): Promise<Master> {
+    const before = this.named(host);
+    if (isUnresolved(before.config)) return (await this.ready(host)).master;
+    const config = await this.#options.resolve(host, this.#names.get(host)?.options);
+    const master = this.named(host);
+    if (master.names.size === 1 && !this.#masters.has(config.identity)) this.#rekey(master, config);
+    await master.reconnect();
+    return master;
+  }
+
+  /** A command that needed a master has failed: one that nobody else needs ends. */
+  release(master: Master): void {
+    // Another command may be waiting for the next attempt.
+    if (master.forwards.length === 0 && !this.#lasting.has(master) && !master.isAwaited) master.exit();
+  }
+
+  /** Lets a master stay, whether or not it can be reached. */
+  keep(master: Master): void {
+    this.#lasting.add(master);
+  }
+
+  /**
+   * A host with its master, in whatever state that is.
+   * @param start whether a new one dials now, or when it is needed
+   * @throws TundError when ssh_config cannot be resolved, HOST_CONFLICT
+   */
+  async acquire(
+    host: string,
+    given?: ConnectionOptions,
+    start: "connecting" | "idle" = "connecting",
+  ): Promise<Named> {
+    this.#refuseWhenClosing();
+    const standing = this.#names.get(host);
+    if (standing?.master.state === "ready" && given === undefined) return standing;
+    const options = given ?? standing?.options;
+    const config = await this.#options.resolve(host, options);
+    this.#refuseWhenClosing();
+    const before = this.#names.get(host)?.master;
+    const reserved = before !== undefined && isUnresolved(before.config) ? before : undefined;
+    const master = this.#masterFor(config, reserved === undefined ? before : undefined, start);
+    const named = { master, options, forwarding: config.forwarding };
+    this.#name(host, named);
+    if (reserved !== undefined) {
+      this.keep(master);
+      this.#events.onResolved(host, named, reserved);
+      reserved.exit();
+    }
     return named;
   }
 
-  /** Keeps a host's master, whether or not it can be reached now. @throws TundError when ssh_config cannot be resolved */
-  async keep(host: string): Promise<Master> {
-    const { master } = await this.#acquire(host);
-    this.#kept.add(master);
-    return master;
+  /** Keeps a place for a host, and asks ssh_config about it as often as it takes; nobody waits. Its true master follows. */
+  reserve(host: string, options?: ConnectionOptions): Named {
+    const config = unresolved(host);
+    const dial: Dial = async () => {
+      await Promise.resolve(); // it is given its name and its forwards first
+      await this.acquire(host, undefined, master.isOnDemand ? "idle" : "connecting");
+      throw new TundError("CONNECTION_LOST", `${host} has another master now`); // nobody hears it: this one has ended
+    };
+    const master = this.#create(config, "connecting", dial);
+    const named = { master, options, forwarding: config.forwarding };
+    this.#name(host, named);
+    this.keep(master);
+    return named;
+  }
+
+  #name(host: string, named: Named): void {
+    named.master.names.add(host);
+    this.#names.set(host, named);
   }
 
   /** Stops every master, and takes no new ones; after `drainMs` ends those that have not ended. */
@@ -93,34 +174,20 @@ export class Roster {
     timer.cancel();
   }
 
-  async #whenReady(master: Master): Promise<void> {
+  async #whenReady(master: Master, deadline: Promise<never> | undefined): Promise<void> {
     try {
-      await master.whenReady();
-      this.#kept.add(master);
+      await master.whenReady(deadline);
+      this.keep(master);
     } catch (error) {
-      const unused = master.forwards.length === 0 && !this.#kept.has(master);
-      if (unused && master.state !== "connecting") master.exit();
+      this.release(master);
       throw error;
     }
   }
 
-  async #acquire(host: string, options?: ConnectionOptions): Promise<Named> {
-    this.#refuseWhenClosing();
-    const standing = this.#names.get(host);
-    if (standing?.master.state === "ready" && options === undefined) return standing;
-    const config = await this.#options.resolve(host, options);
-    this.#refuseWhenClosing();
-    const named = { master: this.#masterFor(host, config), forwarding: config.forwarding };
-    named.master.names.add(host);
-    this.#names.set(host, named);
-    return named;
-  }
-
-  #masterFor(host: string, config: HostConfig): Master {
-    const named = this.#names.get(host)?.master;
+  #masterFor(config: HostConfig, before: Master | undefined, start: "connecting" | "idle"): Master {
     const master = this.#masters.get(config.identity);
-    if (named !== undefined && named !== master) return this.#reconfigure(named, config);
-    return master ?? this.#create(config);
+    if (before !== undefined && before !== master) return this.#reconfigure(before, config);
+    return master ?? this.#create(config, start);
   }
 
   #refuseWhenClosing(): void {
@@ -136,14 +203,19 @@ export class Roster {
         `${config.host} stands for ${master.config.user}@${formatAddress(master.config.hostname, master.config.port)} ` +
           `with other options: use another name for it (ssh://user@host:port), or 'tunctl exit ${config.host}' first`,
       );
+    return this.#rekey(master, config);
+  }
+
+  #rekey(master: Master, config: HostConfig): Master {
     this.#masters.delete(master.config.identity);
     this.#masters.set(config.identity, master);
     master.config = config;
     return master;
   }
 
-  #create(config: HostConfig): Master {
-    const { dial, clock, random, pid, log } = this.#options;
+  #create(config: HostConfig, start: MasterOptions["start"], dial = this.#options.dial): Master {
+    const { clock, random, pid, log } = this.#options;
+    const { onReady, onChange } = this.#events;
     const master = new Master({
       config,
       dial,
@@ -151,12 +223,14 @@ export class Roster {
       random,
       pid,
       log: log.child({ host: config.host }),
-      onReady: this.#onReady,
+      start,
+      onReady,
+      onChange,
     });
     this.#masters.set(config.identity, master);
     void master.ended.then(() => {
-      for (const name of master.names) this.#names.delete(name);
-      this.#masters.delete(master.config.identity);
+      for (const name of master.names) if (this.#names.get(name)?.master === master) this.#names.delete(name);
+      if (this.#masters.get(master.config.identity) === master) this.#masters.delete(master.config.identity);
     });
     return master;
   }

@@ -1,4 +1,5 @@
 // Which forward a spec or a bind part names. Pure.
+import type { CancelRequest } from "../../shared/contract.ts";
 import { TundError } from "../../shared/errors.ts";
 import {
   type Destination,
@@ -6,6 +7,7 @@ import {
   formatForwardSpec,
   type ForwardPattern,
   type ForwardSpec,
+  parseForwardPattern,
 } from "../../shared/forward-spec.ts";
 import type { SettledBind, SettledSpec } from "../forwards/settled.ts";
 import type { ForwardingConfig } from "../ssh/forwarding-config.ts";
@@ -14,6 +16,8 @@ import { expandTokens } from "../ssh/tokens.ts";
 /** What selection needs to know of a forward. */
 export interface Selectable {
   id: string;
+  /** what its user calls it */
+  name: string | null;
   spec: SettledSpec;
   allocatedPort: number | null;
 }
@@ -39,6 +43,14 @@ export function settle(
 
 const expanded = ({ path }: { path: string }, tokens: ForwardingConfig["tokens"]) => ({
   path: expandTokens(path, tokens),
+});
+
+/** A spec of which nothing is known but what its user wrote. */
+export const asWritten = (spec: ForwardSpec): SettledSpec => ({
+  kind: spec.kind,
+  text: formatForwardSpec(spec),
+  bind: "path" in spec.bind ? spec.bind : { address: spec.bind.address ?? "localhost", port: spec.bind.port },
+  destination: spec.destination,
 });
 
 /** Whether two specs ask for the very same forward. */
@@ -100,3 +112,30 @@ function isNamed({ spec, allocatedPort }: Selectable, { kind, bind, destination 
 
 const textOf = ({ bind, destination }: ForwardPattern): string =>
   destination === undefined ? formatBind(bind) : formatForwardSpec({ bind, destination });
+
+/** The forward that has this id or this name. @throws TundError NOT_FOUND */
+export function byName<F extends Selectable>(forwards: readonly F[], id: string, host?: string): F {
+  const found = forwards.find((forward) => forward.id === id || forward.name === id);
+  if (found !== undefined) return found;
+  throw new TundError("NOT_FOUND", `no forward ${id}${host === undefined ? "" : ` on ${host}`}`);
+}
+
+/**
+ * The forwards that a request to cancel names, each once.
+ * @param known those of its host, if it names one, or all
+ * @throws TundError NOT_FOUND when one is not there, INVALID_REQUEST
+ */
+export function chosenBy<F extends Selectable>(
+  { host, ids = [], forwards = [], all = false }: CancelRequest,
+  known: readonly F[],
+): F[] {
+  if (ids.length === 0 && forwards.length === 0 && !all)
+    throw new TundError("INVALID_REQUEST", "nothing to cancel: name forwards, ids, or all");
+  if (forwards.length > 0 && host === undefined)
+    throw new TundError("INVALID_REQUEST", "host is missing: a spec names a forward of one host");
+  const chosen = new Set(all ? known : []);
+  for (const id of ids) chosen.add(byName(known, id, host));
+  for (const { kind, spec } of forwards)
+    chosen.add(select(known, parseForwardPattern(kind, spec), host ?? ""));
+  return [...chosen];
+}

@@ -1,18 +1,22 @@
 // The states of a master. The table is the code: an event without an entry changes nothing, so late events are harmless.
+import type { ErrorCode } from "../../shared/errors.ts";
 
 const transitions = {
+  /** not connected, since nothing needs it: the next connection to one of its forwards dials */
+  idle: { retry: "connecting", close: "closing" },
   /** TCP, key exchange, host key, user authentication */
   connecting: {
     authenticated: "ready",
     lost: "waiting",
     blocked: "blocked",
     refused: "failed",
+    rest: "idle",
     close: "closing",
   },
   /** takes channels */
-  ready: { lost: "waiting", close: "closing" },
+  ready: { lost: "waiting", rest: "idle", close: "closing" },
   /** lost; will dial again by itself */
-  waiting: { retry: "connecting", close: "closing" },
+  waiting: { retry: "connecting", rest: "idle", close: "closing" },
   /** needs a person: an unknown host key */
   blocked: { retry: "connecting", close: "closing" },
   /** refused for a reason that trying again cannot cure */
@@ -23,7 +27,30 @@ const transitions = {
 } as const;
 
 export type MasterState = keyof typeof transitions;
-export type MasterEvent = "authenticated" | "lost" | "blocked" | "refused" | "retry" | "close" | "drained";
+export type MasterEvent =
+  | "authenticated"
+  | "lost"
+  | "blocked"
+  | "refused"
+  | "rest"
+  | "retry"
+  | "close"
+  | "drained";
+
+// What trying again cannot cure, and what a person must decide; everything else is a loss that time may heal.
+const eventOf: Partial<Record<ErrorCode, MasterEvent>> = {
+  AUTH_FAILED: "refused",
+  HOST_KEY_CHANGED: "refused",
+  HOST_KEY_REVOKED: "refused",
+  KEX_FAILED: "refused",
+  HOST_KEY_UNKNOWN: "blocked",
+};
+
+/** What a failure to connect, or the end of a link, is for a master, by whether it is needed without being asked for. */
+export function eventOfFailure(code: ErrorCode, isNeeded: boolean): MasterEvent {
+  const event = eventOf[code] ?? "lost";
+  return event === "lost" && !isNeeded ? "rest" : event;
+}
 
 /** The state that follows when this happens in that state. */
 export const nextMasterState = (state: MasterState, event: MasterEvent): MasterState =>

@@ -123,6 +123,18 @@ export class Connection {
     });
   }
 
+  /** Ends the connection unless the peer gives a sign of life within the deadline, in ms. */
+  verify(deadlineMs: number): void {
+    const before = this.#socket.bytesRead;
+    this.#ping(() => undefined);
+    this.#clock.after(deadlineMs, () => {
+      if (this.#socket.bytesRead !== before) return;
+      this.#end(
+        this.#lost(new Error(`no sign of life within ${deadlineMs / 1000} s after the network changed`)),
+      );
+    });
+  }
+
   /** Opens a direct-tcpip channel (RFC 4254 section 7.2). @throws TundError CHANNEL_*, CONNECTION_LOST */
   openTcp(from: Originator, to: { host: string; port: number }): Promise<Channel> {
     return this.#open((done) => this.#client.forwardOut(from.address, from.port, to.host, to.port, done));

@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import type { ConnectionOptions } from "../../shared/contract.ts";
+import type { ConnectionOptions } from "../../shared/records.ts";
 import { errnoOf, TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
 import { type ForwardingConfig, forwardingConfig } from "./forwarding-config.ts";

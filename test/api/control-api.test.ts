@@ -114,6 +114,7 @@ describe("the control API", () => {
     expect(again).toMatchObject({ status: 404, body: { code: "NOT_FOUND" } });
     expect(await call("stopMaster", { params: { host: "fake" } })).toMatchObject({ state: "closing" });
     await call("connectMaster", { params: { host: "fake-2" }, body: {} });
+    expect(await call("reconnectMaster", { params: { host: "fake-2" } })).toMatchObject({ reconnects: 1 });
     expect(await call("exitMaster", { params: { host: "fake-2" } })).toMatchObject({ state: "closed" });
     expect([...used].sort()).toEqual(Object.keys(routes).sort());
     expect(client.daemonVersion).toBe("1.2.3");

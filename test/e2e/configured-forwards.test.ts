@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import type { Forward } from "../../shared/contract.ts";
+import type { Forward } from "../../shared/records.ts";
 import { startTund } from "../support/daemon.ts";
 import { echoServer } from "../support/echo.ts";
 import { eventually } from "../support/eventually.ts";

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import type { Forward, Master } from "../../shared/contract.ts";
+import type { Forward, Master } from "../../shared/records.ts";
 import { startTund } from "../support/daemon.ts";
 import { echoServer, pseudoRandom } from "../support/echo.ts";
 import { eventually } from "../support/eventually.ts";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import type { Forward, Master } from "../../shared/contract.ts";
+import type { Forward, Master } from "../../shared/records.ts";
 import { startTund } from "../support/daemon.ts";
 import { echoServer } from "../support/echo.ts";
 import { eventually } from "../support/eventually.ts";

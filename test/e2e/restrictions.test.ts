@@ -1,14 +1,14 @@
 // What a server may forbid, by sshd_config and by authorized_keys: it is told with its reason, and touches nothing else.
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { Forward } from "../../shared/contract.ts";
+import type { Forward } from "../../shared/records.ts";
 import { startTund } from "../support/daemon.ts";
 import { echoServer, type LoopbackServer } from "../support/echo.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
 import { socks5Reply, socks5Request } from "../support/socks-client.ts";
 import { type SshdOptions, startSshd } from "../support/sshd.ts";
-import { dialLoopback, echoed, endOf, readAll, refuses } from "../support/tcp.ts";
+import { dialLoopback, echoed, endOf, readAll, refuses, works } from "../support/tcp.ts";
 
 /** A server with restrictions, a daemon that speaks to it, and two destinations; all for the running test alone. */
 async function under(restrict: (allowed: LoopbackServer, free: number) => SshdOptions) {
@@ -42,12 +42,6 @@ async function under(restrict: (allowed: LoopbackServer, free: number) => SshdOp
 }
 
 type World = Awaited<ReturnType<typeof under>>;
-
-const echoes = async (port: number) => {
-  const socket = await dialLoopback(port);
-  expect(await echoed(socket, "through")).toBe("through");
-  socket.destroy();
-};
 
 /** A local forward there is prohibited: the connection ends, the record says why, and what is permitted still works. */
 async function expectProhibited(
@@ -94,7 +88,7 @@ describe("a server that permits one destination (PermitOpen)", () => {
     // Nothing else was disturbed.
     expect(await echoed(held, "after")).toBe("after");
     held.destroy();
-    await echoes(good.port);
+    await works(good.port);
     expectNoSession(world);
   });
 });
@@ -110,7 +104,7 @@ describe("a server that permits one port to listen on (PermitListen)", () => {
     expect(refused.stderr).toContain("PermitListen");
     expect(await world.list()).toEqual([]);
     expect(await world.forward("-R", `${world.free}:${to}`)).toMatchObject({ code: 0, stderr: "" });
-    await echoes(world.free);
+    await works(world.free);
     expectNoSession(world);
   });
 });
@@ -134,9 +128,9 @@ describe("a server with AllowTcpForwarding", () => {
   it("local: -L is there and -R is not", async () => {
     const world = await under(() => ({ config: ["AllowTcpForwarding local"] }));
     const good = await world.local(`127.0.0.1:${world.allowed.port}`);
-    await echoes(good.port);
+    await works(good.port);
     expect(await world.forward("-R", `${world.free}:127.0.0.1:1`)).toMatchObject({ code: 1 });
-    await echoes(good.port);
+    await works(good.port);
   });
 
   it("remote: -R is there and -L is not", async () => {
@@ -145,7 +139,7 @@ describe("a server with AllowTcpForwarding", () => {
       code: 0,
     });
     await expectProhibited(world, `127.0.0.1:${world.allowed.port}`);
-    await echoes(world.free);
+    await works(world.free);
   });
 });
 
@@ -160,7 +154,7 @@ describe("a server with AllowStreamLocalForwarding no", () => {
     expect(remote.code).toBe(1);
     expect(remote.stderr).toContain("AllowStreamLocalForwarding");
     const good = await world.local(`127.0.0.1:${world.allowed.port}`);
-    await echoes(good.port);
+    await works(good.port);
   });
 });
 
@@ -176,8 +170,8 @@ describe("a key with options in authorized_keys", () => {
     await expectProhibited(world, `127.0.0.1:${world.other.port}`);
     expect(await world.forward("-R", `${await freePort()}:${to}`)).toMatchObject({ code: 1 });
     expect(await world.forward("-R", `${world.free}:${to}`)).toMatchObject({ code: 0 });
-    await echoes(good.port);
-    await echoes(world.free);
+    await works(good.port);
+    await works(world.free);
     expectNoSession(world);
   });
 
@@ -206,8 +200,8 @@ describe("a key with options in authorized_keys", () => {
     const to = `127.0.0.1:${world.allowed.port}`;
     const socks = await freePort();
     expect(await world.forward("-R", `${world.free}:${to}`, "-D", String(socks))).toMatchObject({ code: 0 });
-    await echoes((await world.local(to)).port);
-    await echoes(world.free);
+    await works((await world.local(to)).port);
+    await works(world.free);
     const asked = await dialLoopback(socks);
     asked.write(socks5Request(world.allowed.port));
     expect(await socks5Reply(asked)).toBe(0);

@@ -3,7 +3,7 @@ import { rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import type { Forward } from "../../shared/contract.ts";
+import type { Forward } from "../../shared/records.ts";
 import { startTund } from "../support/daemon.ts";
 import { echoServer } from "../support/echo.ts";
 import { eventually } from "../support/eventually.ts";

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import type { Master } from "../../shared/contract.ts";
+import type { Master } from "../../shared/records.ts";
 import { eventually } from "../support/eventually.ts";
 import { openDescriptors } from "../support/process-figures.ts";
 import { signal } from "../support/process-tree.ts";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { Forward } from "../../shared/contract.ts";
+import type { Forward } from "../../shared/records.ts";
 import { eventually } from "../support/eventually.ts";
 import { type FarEnd, startFarEnd } from "../support/far-end.ts";
 import { freePort } from "../support/free-port.ts";

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { expect, it } from "vitest";
-import type { Forward } from "../../shared/contract.ts";
+import type { Forward } from "../../shared/records.ts";
 import { eventually } from "../support/eventually.ts";
 import { openDescriptors, settledDescriptors } from "../support/process-figures.ts";
 import { echoed, readAll } from "../support/tcp.ts";

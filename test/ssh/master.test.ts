@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { type ManualClock, manualClock } from "../support/clock.ts";
@@ -102,14 +103,18 @@ describe("a master", () => {
     await eventually(async () =>
       expect(await registry.forwards()).toMatchObject([{ state: "active", channels: { open: 0 } }]),
     );
-    // No link: accepted, and closed cleanly.
-    expect(await endOf(await dialLoopback(port))).toBe("end");
+    // No link: accepted, and kept until there is one.
+    const after = await dialLoopback(port);
+    after.write("parked");
+    await eventually(async () =>
+      expect(await registry.forwards()).toMatchObject([{ channels: { open: 0, parked: 1 } }]),
+    );
 
     clock.advance(1000);
     await eventually(async () =>
       expect(await registry.masters()).toMatchObject([{ state: "ready", reconnects: 1, retryAt: null }]),
     );
-    const after = await dialLoopback(port);
+    expect((await once(after, "data")).toString()).toBe("parked");
     expect(await echoed(after, "after")).toBe("after");
     after.destroy();
     expect(server.logins()).toBe(2);
@@ -168,17 +173,19 @@ describe("a master", () => {
     expect(server.logins()).toBe(1);
   });
 
-  it("drops what waits for a channel when the link is lost meanwhile", async () => {
-    const { server, registry } = await world();
+  it("gives what waited for a channel when the link was lost another one on the next link", async () => {
+    const { server, echo, registry } = await world();
     server.switches.open = "never";
     const port = await freePort();
-    await registry.openForwards({ host: "fake", forwards: [local(port, 9)] });
+    await registry.openForwards({ host: "fake", forwards: [local(port, echo.port)] });
     const socket = await dialLoopback(port);
-    const end = endOf(socket);
     await eventually(async () => expect((await registry.master("fake")).channels).toBe(1));
+    server.switches.open = "connect";
     server.drop();
-    await end;
+    expect(await echoed(socket, "late")).toBe("late");
+    socket.destroy();
     await eventually(async () => expect((await registry.master("fake")).channels).toBe(0));
+    expect(await registry.forwards()).toMatchObject([{ channels: { failed: 0, total: 1 } }]);
   });
 
   it("that is stopped takes no forwards, and ends with its last connection", async () => {
@@ -212,7 +219,7 @@ describe("a master", () => {
   it("kept by configuration stays when it is refused, and connects when it may", async () => {
     const { server, registry } = await world();
     server.switches.authentication = "refuse";
-    await registry.keep("fake");
+    registry.keep("fake");
     await eventually(async () =>
       expect(await registry.masters()).toMatchObject([{ state: "failed", failure: { code: "AUTH_FAILED" } }]),
     );

@@ -34,6 +34,8 @@ export async function startInProcess(sshConfig: string, clock: Clock = systemClo
     resolve: (host, options) => resolver.resolve(host, options),
     dial: (config, signal) => connect({ config, clock, log: silent, signal }),
     clock,
+    store: { save: () => Promise.resolve() },
+    parking: { ms: 30_000, most: 256 },
     random: () => 0,
     pid: 4711,
     log: silent,

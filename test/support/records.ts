@@ -1,5 +1,5 @@
 // Records of the API for tests of tunctl alone.
-import type { Forward, Master } from "../../shared/contract.ts";
+import type { Forward, Master } from "../../shared/records.ts";
 
 /** When the records below were true. */
 export const now = Date.parse("2026-11-22T21:07:00.000Z");
@@ -20,9 +20,12 @@ export const forward: Forward = {
   state: "active",
   since: ago(60),
   failure: null,
+  retryAt: null,
   warnings: [],
-  persistent: false,
-  channels: { open: 1, total: 20, failed: 0 },
+  persistent: true,
+  onDemand: false,
+  idleSeconds: null,
+  channels: { open: 1, total: 20, failed: 0, parked: 0 },
   bytes: { in: 48_211, out: 912 },
 };
 
@@ -36,6 +39,7 @@ export const master: Master = {
   address: "10.0.0.7:22",
   state: "ready",
   since: ago(7200),
+  kept: false,
   server: "OpenSSH_9.2p1",
   pid: 4242,
   roundTripMs: 12.34,

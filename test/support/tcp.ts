@@ -61,6 +61,14 @@ export async function refuses(port: number, host = "127.0.0.1"): Promise<boolean
   }
 }
 
+/** Connects to a forward of an echo server, and sees that it carries bytes. @throws Error when it does not */
+export async function works(port: number): Promise<void> {
+  const socket = await dialLoopback(port);
+  const got = await echoed(socket, "works");
+  socket.destroy();
+  if (got !== "works") throw new Error(`'${got}' came back`);
+}
+
 /** Sends a text and reads until as much has come back. @throws Error when the other side ends before that */
 export async function echoed(socket: Socket, text: string): Promise<string> {
   socket.write(text);

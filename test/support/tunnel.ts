@@ -1,6 +1,6 @@
 // A real sshd, the built tund, and tunctl between them: what most end-to-end tests start from.
 import { expect, onTestFinished } from "vitest";
-import type { Forward, Master } from "../../shared/contract.ts";
+import type { Forward, Master } from "../../shared/records.ts";
 import { startTund, type Tund } from "./daemon.ts";
 import { echoServer, type LoopbackServer } from "./echo.ts";
 import { freePort } from "./free-port.ts";

@@ -1,6 +1,6 @@
 // Every verb against canned answers: what it sends, what it prints, what it exits with.
 import { describe, expect, it } from "vitest";
-import type { Forward, Master } from "../../shared/contract.ts";
+import type { Forward, Master } from "../../shared/records.ts";
 import { version } from "../../shared/version.ts";
 import { cannedDaemon, daemon } from "../support/canned-daemon.ts";
 import { ago, forward, master } from "../support/records.ts";
@@ -160,9 +160,9 @@ describe("the tables", () => {
       answers: { "GET /v1/forwards": { forwards: [forward, other] } },
     });
     expect((await tunctl(["list"])).out.split("\n")).toEqual([
-      "ID    HOST  KIND   BIND            DESTINATION     STATE   OPEN  TOTAL  FAILED     IN  OUT  LAST-FAILURE",
-      "f7k2  db    local  localhost:5432  localhost:5432  active     1     20       0  47.1K  912  -",
-      String.raw`q     db    local  [::1]:80        /x              active     1     20       0  47.1K  912  port 80 is taken\x1b[2J (2m ago); warning: slow`,
+      "ID    HOST  KIND   BIND            DESTINATION     STATE   OPEN  TOTAL  FAILED  PARKED     IN  OUT  RETRY  LAST-FAILURE",
+      "f7k2  db    local  localhost:5432  localhost:5432  active     1     20       0       0  47.1K  912      -  -",
+      String.raw`q     db    local  [::1]:80        /x              active     1     20       0       0  47.1K  912      -  port 80 is taken\x1b[2J (2m ago); warning: slow`,
       "",
     ]);
   });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { HostResolver } from "../../daemon/ssh/host-config.ts";
 import { expandPath, tokensOf } from "../../daemon/ssh/tokens.ts";
-import type { ConnectionOptions } from "../../shared/contract.ts";
+import type { ConnectionOptions } from "../../shared/records.ts";
 
 const person = {
   home: "/home/me",

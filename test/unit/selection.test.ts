@@ -14,6 +14,7 @@ const standing = (
   allocatedPort: number | null = null,
 ): Selectable => ({
   id,
+  name: null,
   spec: settled(kind, text),
   allocatedPort,
 });

@@ -1,0 +1,56 @@
+// A master as it stands on the wire.
+import { timestamp } from "../../shared/clock.ts";
+import type { Master as MasterRecord } from "../../shared/records.ts";
+import type { Connection } from "../ssh/connection.ts";
+import type { HostConfig } from "../ssh/host-config.ts";
+import type { Carried } from "./carried.ts";
+import type { MasterState } from "./state.ts";
+
+/** What is public of a master. */
+interface Face {
+  config: HostConfig;
+  names: ReadonlySet<string>;
+  state: MasterState;
+  keptBy: ReadonlySet<string>;
+  warnings: readonly string[];
+}
+
+/** What else decides its record. */
+interface Inside {
+  connection: Connection | undefined;
+  carried: Carried;
+  /** in milliseconds since the epoch */
+  since: number;
+  retryAt: number | null;
+  connects: number;
+  failure: MasterRecord["failure"];
+  pid: number;
+}
+
+/** Makes it. */
+export function masterRecord(face: Face, inside: Inside): MasterRecord {
+  const { config, names, state, keptBy, warnings } = face;
+  const { connection, carried, since, retryAt, connects, failure, pid } = inside;
+  return {
+    host: config.host,
+    names: [...names],
+    user: config.user,
+    hostname: config.hostname,
+    port: config.port,
+    address: connection?.address ?? null,
+    state,
+    since: timestamp(since),
+    kept: keptBy.size > 0,
+    server: connection?.server ?? null,
+    pid,
+    roundTripMs: connection?.roundTripMs ?? null,
+    reconnects: Math.max(0, connects - 1),
+    failure,
+    retryAt: retryAt === null ? null : timestamp(retryAt),
+    via: [],
+    muxSocket: null,
+    warnings: [...warnings],
+    forwards: carried.forwards.length,
+    channels: carried.connections,
+  };
+}

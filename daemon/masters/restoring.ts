@@ -1,0 +1,57 @@
+// Putting back what was saved: at once in name, and for good when ssh_config has been asked about each host.
+import { messageOf } from "../../shared/errors.ts";
+import { parseForwardSpec } from "../../shared/forward-spec.ts";
+import type { SavedForward, SavedHost } from "../store.ts";
+import type { Desired } from "./desired.ts";
+import type { Master } from "./master.ts";
+import { makeForward, promise, type Surroundings } from "./opening.ts";
+import type { Named, Roster } from "./roster.ts";
+import { asWritten, settle } from "./selection.ts";
+
+interface House extends Pick<Surroundings, "clock" | "log" | "onChange" | "parking"> {
+  roster: Roster;
+  desired: Desired;
+}
+
+/** Reserves a place for a saved host, with its forwards: they are pending until it is resolved. */
+export function restoreHost({ host, kept, connection, forwards }: SavedHost, house: House): void {
+  const { master, forwarding } = house.roster.reserve(host, connection ?? undefined);
+  if (kept) house.desired.restoreKept(host, master);
+  for (const saved of forwards)
+    try {
+      const spec = asWritten(parseForwardSpec(saved.kind, saved.spec));
+      const forward = makeForward(
+        { ...saved, host, spec, forwarding, wishes: wishesOf(saved) },
+        master,
+        house,
+      );
+      forward.isPersistent = true;
+      forward.name = saved.name;
+    } catch (error) {
+      // Only a hand that edited the file can have done it.
+      house.log.error({ host, forward: saved.id }, `left out: ${messageOf(error)}`);
+    }
+}
+
+/** Gives a host's true master the forwards that had their place kept, under the same ids, and begins to set them up. */
+export function settleHost(host: string, { master, forwarding }: Named, before: Master, house: House): void {
+  for (const { id, name, wishes, spec, allocatedPort, isPersistent } of before.forwards)
+    try {
+      const settings = { ...forwarding, gatewayPorts: wishes.gatewayPorts || forwarding.gatewayPorts };
+      const settled = settle(parseForwardSpec(spec.kind, spec.text), settings);
+      const making = { id, host, spec: settled, forwarding, wishes, allocatedPort };
+      const forward = makeForward(making, master, house);
+      Object.assign(forward, { name, isPersistent });
+      promise(forward, master);
+    } catch (error) {
+      house.log.error({ host, forward: id }, `cannot be set up again: ${messageOf(error)}`);
+    }
+  if (before.keptBy.has(host)) master.keptBy.add(host);
+  if (!before.isOnDemand) master.want();
+}
+
+const wishesOf = ({ gatewayPorts, onDemand, idleSeconds }: SavedForward) => ({
+  gatewayPorts,
+  onDemand,
+  idleSeconds,
+});

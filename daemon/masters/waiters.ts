@@ -1,0 +1,36 @@
+// Who waits for a master to be ready.
+import type { TundError } from "../../shared/errors.ts";
+
+export class Waiters {
+  readonly #waiting = new Set<{ resolve: () => void; reject: (why: unknown) => void }>();
+
+  get any(): boolean {
+    return this.#waiting.size > 0;
+  }
+
+  /** Settles with the next outcome. @param deadline rejects when it is not waited for any longer */
+  wait(deadline?: Promise<never>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const one = { resolve, reject };
+      this.#waiting.add(one);
+      deadline?.catch((late: unknown) => {
+        this.#waiting.delete(one);
+        reject(late);
+      });
+    });
+  }
+
+  succeed(): void {
+    for (const { resolve } of this.#take()) resolve();
+  }
+
+  fail(why: TundError): void {
+    for (const { reject } of this.#take()) reject(why);
+  }
+
+  #take() {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    return waiting;
+  }
+}

@@ -1,0 +1,42 @@
+// What stands for a host's configuration while ssh cannot be asked what its ssh_config means.
+import type { HostConfig } from "./host-config.ts";
+
+const IDENTITY = "unresolved:";
+
+/** A configuration that leads nowhere: nothing may be dialled with it. */
+export const unresolved = (host: string): HostConfig => ({
+  host,
+  hostname: host,
+  port: 0,
+  user: "",
+  family: 0,
+  bindAddress: null,
+  connectTimeoutMs: 0,
+  keepaliveIntervalMs: 0,
+  keepaliveCountMax: 0,
+  tcpKeepAlive: false,
+  identityFiles: [],
+  identitiesOnly: true,
+  publicKeyAllowed: false,
+  agent: null,
+  knownHostsFiles: [],
+  userKnownHostsFile: null,
+  hostKeyAlias: null,
+  strictHostKeyChecking: "yes",
+  hashKnownHosts: false,
+  compression: false,
+  forwarding: {
+    configured: [],
+    clearAll: false,
+    exitOnFailure: false,
+    gatewayPorts: false,
+    streamLocal: { mask: 0o177, unlink: false },
+    permits: () => false,
+    tokens: {},
+  },
+  algorithms: { ciphers: null, macs: null, kexalgorithms: null, hostkeyalgorithms: null },
+  identity: `${IDENTITY}${host}`,
+});
+
+/** Whether a configuration is such a one. */
+export const isUnresolved = ({ identity }: HostConfig): boolean => identity.startsWith(IDENTITY);

@@ -1,0 +1,170 @@
+// Desired state on disk: what was asked for, in state.json, so that it outlives the daemon. One writer.
+import { constants } from "node:fs";
+import { chmod, mkdir, open, readFile, rename, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { type Static, Type } from "typebox";
+import { Value } from "typebox/value";
+import { ConnectionOptions } from "../shared/records.ts";
+import { errnoOf, messageOf, TundError } from "../shared/errors.ts";
+import type { Log } from "../shared/log.ts";
+
+const VERSION = 1;
+
+const SavedForward = Type.Object({
+  id: Type.String(),
+  name: Type.Union([Type.String(), Type.Null()]),
+  kind: Type.Enum(["local", "remote", "dynamic"]),
+  spec: Type.String({ description: "as -L, -R or -D takes it" }),
+  gatewayPorts: Type.Boolean({ description: "-g" }),
+  onDemand: Type.Boolean(),
+  idleSeconds: Type.Union([Type.Integer(), Type.Null()]),
+  allocatedPort: Type.Union([Type.Integer(), Type.Null()]),
+});
+
+const SavedHost = Type.Object({
+  host: Type.String(),
+  kept: Type.Boolean({ description: "whether it was asked to be kept connected" }),
+  connection: Type.Union([ConnectionOptions, Type.Null()]),
+  forwards: Type.Array(SavedForward),
+});
+
+const State = Type.Object({ version: Type.Literal(VERSION), hosts: Type.Array(SavedHost) });
+
+export type SavedForward = Static<typeof SavedForward>;
+/** A host that was asked for: with which options, and with which forwards. */
+export type SavedHost = Static<typeof SavedHost>;
+
+export class Store {
+  readonly #directory: string;
+  readonly #file: string;
+  readonly #temporary: string;
+  readonly #log: Log;
+  #writing: Promise<void> = Promise.resolve();
+  #next: Promise<void> | undefined;
+
+  /** @param directory the state directory, made (0700) when it is first written to */
+  constructor(directory: string, log: Log) {
+    this.#directory = directory;
+    this.#file = join(directory, "state.json");
+    this.#temporary = join(directory, ".state.json.new");
+    this.#log = log;
+  }
+
+  /**
+   * What was saved last; nothing on a first start. A file that makes no sense, or that a newer tund has written, is
+   * set aside under another name, and said so in the log.
+   * @throws Error when there is a file that can neither be read nor set aside: it must not be overwritten
+   */
+  async load(): Promise<SavedHost[]> {
+    let text: string;
+    try {
+      text = await readFile(this.#file, "utf8");
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return [];
+      await this.#setAside("unreadable", messageOf(error));
+      return [];
+    }
+    try {
+      return parse(text);
+    } catch (error) {
+      await this.#setAside(error instanceof NewerError ? "newer" : "damaged", messageOf(error));
+      return [];
+    }
+  }
+
+  /**
+   * Saves what `desired` gives when the file is written: complete on disk once this settles. Calls that come while
+   * another one writes share the next write.
+   * @throws TundError STATE_NOT_SAVED; the file is then as it was
+   */
+  save(desired: () => SavedHost[]): Promise<void> {
+    this.#next ??= this.#writing
+      .catch(() => undefined)
+      .then(() => {
+        this.#next = undefined;
+        this.#writing = this.#write(desired());
+        return this.#writing;
+      });
+    return this.#next;
+  }
+
+  async #write(hosts: SavedHost[]): Promise<void> {
+    const text = `${JSON.stringify({ version: VERSION, hosts }, null, 2)}\n`;
+    try {
+      await this.#replace(text);
+    } catch (error) {
+      const why = reasons[errnoOf(error) ?? ""] ?? messageOf(error);
+      throw new TundError("STATE_NOT_SAVED", `cannot save ${this.#file}: ${why}; nothing was changed`, {
+        cause: error,
+      });
+    }
+  }
+
+  // A rename replaces the file at once; without fsync of both it could still be lost, or be empty, after a power cut.
+  async #replace(text: string): Promise<void> {
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    try {
+      await writeDurably(this.#temporary, text);
+      await rename(this.#temporary, this.#file);
+    } catch (error) {
+      await unlink(this.#temporary).catch(() => undefined);
+      throw error;
+    }
+    const directory = await open(this.#directory, constants.O_RDONLY);
+    try {
+      await directory.sync();
+    } finally {
+      await directory.close();
+    }
+  }
+
+  async #setAside(what: string, why: string): Promise<void> {
+    const aside = `${this.#file}.${what}-${new Date().toISOString().replaceAll(/[:.]/g, "-")}`;
+    try {
+      await rename(this.#file, aside);
+      await chmod(aside, 0o600).catch(() => undefined); // somebody else's file keeps its mode
+    } catch (error) {
+      throw new Error(
+        `${this.#file} cannot be used (${why}), nor be set aside (${messageOf(error)}): move it away`,
+        { cause: error },
+      );
+    }
+    this.#log.error(
+      { file: aside },
+      `the state file was ${what} (${why}): it is now ${aside}, and tund starts empty`,
+    );
+  }
+}
+
+class NewerError extends Error {}
+
+function parse(text: string): SavedHost[] {
+  const state: unknown = JSON.parse(text);
+  const version = (state as { version?: unknown } | null)?.version;
+  if (typeof version === "number" && version > VERSION)
+    throw new NewerError(`its version is ${version}, and this tund knows ${VERSION}`);
+  if (Value.Check(State, state)) return state.hosts;
+  const [problem] = Value.Errors(State, state);
+  throw new Error(
+    problem === undefined ? "it is no state of tund" : `${problem.instancePath || "/"} ${problem.message}`,
+  );
+}
+
+async function writeDurably(path: string, text: string): Promise<void> {
+  const file = await open(path, "w", 0o600);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+const reasons: Record<string, string> = {
+  ENOSPC: "no space left on the disk",
+  EDQUOT: "the disk quota is used up",
+  EROFS: "the file system is read-only",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  ENOTDIR: "its directory is a file",
+};
