@@ -8,6 +8,9 @@ export const plain = (text: string): string =>
     .replaceAll(/[ \t]*[\r\n\t]+[ \t]*/g, " ")
     .replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, (char) => String.raw`\x${hex(char)}`);
 
-/** JSON, indented, in which DEL and the C1 controls are escaped too (JSON.stringify lets them through). */
-export const plainJson = (value: unknown): string =>
-  JSON.stringify(value, undefined, 2).replaceAll(/[\u007f-\u009f]/g, (char) => String.raw`\u00${hex(char)}`);
+/** JSON, indented unless told otherwise, in which DEL and the C1 controls are escaped too (JSON.stringify lets them through). */
+export const plainJson = (value: unknown, indent = 2): string =>
+  JSON.stringify(value, undefined, indent).replaceAll(
+    /[\u007f-\u009f]/g,
+    (char) => String.raw`\u00${hex(char)}`,
+  );

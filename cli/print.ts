@@ -9,6 +9,11 @@ export function print(invocation: Invocation, value: unknown, lines: () => reado
   if (text.length > 0) context.stdout.write(`${text.join("\n")}\n`);
 }
 
+/** Prints one of many values as a line of JSON. */
+export function printLine({ context }: Pick<Invocation, "context">, value: unknown): void {
+  context.stdout.write(`${plainJson(value, 0)}\n`);
+}
+
 /** Prints what a verb has changed: for a script only with --json or -v, for a person at a terminal unless -q. */
 export function confirm(invocation: Invocation, value: unknown, lines: () => readonly string[]): void {
   const { context, json, quiet, verbose } = invocation;

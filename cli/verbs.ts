@@ -3,6 +3,7 @@ import type { Command } from "./command.ts";
 import { cancel } from "./commands/cancel.ts";
 import { check } from "./commands/check.ts";
 import { connect } from "./commands/connect.ts";
+import { events } from "./commands/events.ts";
 import { exit } from "./commands/exit.ts";
 import { forward } from "./commands/forward.ts";
 import { help } from "./commands/help.ts";
@@ -13,6 +14,7 @@ import { status } from "./commands/status.ts";
 import { stdio } from "./commands/stdio.ts";
 import { stop } from "./commands/stop.ts";
 import { version } from "./commands/version.ts";
+import { wait } from "./commands/wait.ts";
 
 export const verbs: readonly Command[] = [
   forward,
@@ -24,6 +26,8 @@ export const verbs: readonly Command[] = [
   reconnect,
   stop,
   exit,
+  wait,
+  events,
   stdio,
   shell,
   version,

@@ -50,7 +50,7 @@ async function main(): Promise<void> {
     node: process.version,
     nativeCrypto: nativeCrypto(),
   };
-  const app = buildServer({ registry, daemon, log });
+  const app = buildServer({ registry, daemon, clock, log });
   await app.ready();
   const socket = await claimControlSocket(app.server, config.socket);
   registry.restore(await store.load());

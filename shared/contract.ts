@@ -1,7 +1,7 @@
 // The control API, once: from these schemas come validation, handler types, the client's types and openapi.json.
 // Whoever imports this for its values pays for loading TypeBox: tunctl imports types only.
 import { type Static, Type } from "typebox";
-import { Check, ConnectionOptions, Forward, Kind, Master, Port, Problem, Status } from "./records.ts";
+import { Check, ConnectionOptions, Event, Forward, Kind, Master, Port, Problem, Status } from "./records.ts";
 import type { Verb } from "./routes.ts";
 
 const strict = { additionalProperties: false } as const;
@@ -118,6 +118,8 @@ interface RouteSchema {
   params?: Type.TObject;
   querystring?: Type.TObject;
   body?: Type.TObject;
+  /** what its answer is, where that is not one JSON value */
+  produces?: [string];
   response: { 200: Type.TSchema; default: Type.TSchema };
 }
 
@@ -178,6 +180,13 @@ export const contract = {
     summary: "What ssh_config means for a host, its forwards included; nothing is dialled",
     body: ResolveRequest,
     response: answers(Resolved),
+  },
+  watchEvents: {
+    summary:
+      "How everything is, then every change as it happens: a JSON object a line, until one side ends it",
+    querystring: HostQuery,
+    produces: ["application/x-ndjson"],
+    response: answers(Event),
   },
   openStdio: {
     summary: "Open a channel for the caller's own stdin and stdout (ssh -W); answers when it is open",

@@ -150,6 +150,38 @@ export const Check = Type.Object(
   { ...strict, $id: "Check" },
 );
 
+const inStream = {
+  seq: Type.Integer({ description: "0, 1, 2, ... within the stream: none is left out" }),
+  at: Moment,
+};
+
+export const Event = Type.Union(
+  [
+    Type.Object(
+      {
+        type: Type.Literal("snapshot"),
+        ...inStream,
+        masters: Type.Array(Master),
+        forwards: Type.Array(Forward),
+      },
+      { ...strict, description: "the first line: how everything is" },
+    ),
+    Type.Object(
+      { type: Type.Literal("master"), ...inStream, master: Master },
+      { ...strict, description: "how a master is now; the last one of it has the state closed" },
+    ),
+    Type.Object(
+      { type: Type.Literal("forward"), ...inStream, forward: Forward },
+      { ...strict, description: "how a forward is now; the last one of it has the state closed" },
+    ),
+    Type.Object(
+      { type: Type.Literal("overrun"), ...inStream },
+      { ...strict, description: "the last line to a reader that was too slow: what follows is lost to it" },
+    ),
+  ],
+  { $id: "Event" },
+);
+
 export type ConnectionOptions = Static<typeof ConnectionOptions>;
 export type Failure = Static<typeof Failure>;
 export type Problem = Static<typeof Problem>;
@@ -157,3 +189,8 @@ export type Forward = Static<typeof Forward>;
 export type Master = Static<typeof Master>;
 export type Status = Static<typeof Status>;
 export type Check = Static<typeof Check>;
+export type Event = Static<typeof Event>;
+/** A change as it happens, before it has its place in a stream. */
+export type Change =
+  | { type: "master"; at: string; master: Master }
+  | { type: "forward"; at: string; forward: Forward };

@@ -1,13 +1,26 @@
 // What each verb of the API does: the registry's methods, in the contract's shapes.
+import type { Readable } from "node:stream";
 import type { Input, Output } from "../../shared/contract.ts";
 import type { Status } from "../../shared/records.ts";
+import type { Clock } from "../../shared/clock.ts";
 import type { Verb } from "../../shared/routes.ts";
 import type { Registry } from "../masters/registry.ts";
+import { eventStream } from "./events.ts";
 
-export type Handlers = { [V in Verb]: (input: Input<V>) => Promise<Output<V>> };
+/** What a handler answers with: the verb's own shape, or a stream of it. */
+type Answer<V extends Verb> = V extends "watchEvents" ? Readable : Output<V>;
+
+export type Handlers = { [V in Verb]: (input: Input<V>) => Promise<Answer<V>> };
+
+/** What they are made of. */
+export interface Behind {
+  registry: Registry;
+  daemon: Status["daemon"];
+  clock: Clock;
+}
 
 /** The handlers over a registry. They take validated input, and throw TundError. */
-export const handlersOf = (registry: Registry, daemon: Status["daemon"]): Handlers => ({
+export const handlersOf = ({ registry, daemon, clock }: Behind): Handlers => ({
   getStatus: async () => ({ daemon, masters: await registry.masters() }),
   listMasters: async () => ({ masters: await registry.masters() }),
   connectMaster: ({ params, body }) => registry.connect(params.host, body.connection),
@@ -24,6 +37,7 @@ export const handlersOf = (registry: Registry, daemon: Status["daemon"]): Handle
     return cancelled ?? registry.forward(params.id);
   },
   resolveHost: ({ body }) => registry.resolve(body.host, body.connection),
+  watchEvents: ({ querystring }) => eventStream(registry, clock, querystring.host),
   openStdio: async ({ body }) => ({
     ticket: await registry.openStdio(body.host, body.destination, body.connection),
   }),

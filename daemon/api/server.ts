@@ -1,18 +1,14 @@
 // The control API: HTTP ↔ registry. Knows fastify, and nothing of ssh.
 import Fastify, { type FastifyInstance } from "fastify";
 import { contract } from "../../shared/contract.ts";
-import { type Status } from "../../shared/records.ts";
 import { TundError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
 import { routes, VERSION_HEADER, type Verb } from "../../shared/routes.ts";
-import { type Handlers, handlersOf } from "./handlers.ts";
+import { type Behind, type Handlers, handlersOf } from "./handlers.ts";
 import { renderError } from "./problem.ts";
 import { serveStdio } from "./stdio.ts";
-import type { Registry } from "../masters/registry.ts";
 
-export interface ServerOptions {
-  registry: Registry;
-  daemon: Status["daemon"];
+export interface ServerOptions extends Behind {
   log: Log;
 }
 
@@ -20,20 +16,21 @@ const BODY_LIMIT = 64 * 1024;
 const REQUEST_DEADLINE_MS = 10_000; // half a request must not hold a connection for ever
 
 /** Builds the server; the caller listens. Nothing is coerced and nothing dropped: what does not fit is refused. */
-export function buildServer({ registry, daemon, log }: ServerOptions): FastifyInstance {
+export function buildServer({ log, ...behind }: ServerOptions): FastifyInstance {
   const app = Fastify({
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_DEADLINE_MS,
-    forceCloseConnections: true,
     routerOptions: { maxParamLength: 1024 },
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
   });
+  // fastify does this for a server that it listens with itself.
+  app.addHook("preClose", async () => app.server.closeAllConnections());
   app.setErrorHandler(renderError);
   app.setNotFoundHandler((request) => {
     throw new TundError("NOT_FOUND", `there is no ${request.method} ${request.url.split("?")[0]}`);
   });
   app.addHook("onRequest", async (request, reply) => {
-    reply.header(VERSION_HEADER, daemon.version);
+    reply.header(VERSION_HEADER, behind.daemon.version);
     // A browser sends it, and no browser has business here: whatever page made it do so means no good.
     if (request.headers.origin !== undefined)
       throw new TundError("FORBIDDEN", "requests with an Origin header are refused");
@@ -41,8 +38,8 @@ export function buildServer({ registry, daemon, log }: ServerOptions): FastifyIn
   app.addHook("onError", async (request, _reply, error) => {
     log.debug({ method: request.method, url: request.url, error: error.message }, "request refused");
   });
-  addRoutes(app, handlersOf(registry, daemon));
-  serveStdio(app.server, registry);
+  addRoutes(app, handlersOf(behind));
+  serveStdio(app.server, behind.registry);
   return app;
 }
 
@@ -53,7 +50,16 @@ export function addRoutes(app: FastifyInstance, handlers: Handlers): void {
     app.route({
       ...routes[verb],
       schema: { operationId: verb, ...contract[verb] },
-      handler: ({ params, query, body }) => handle({ params, querystring: query, body }),
+      // A stream is written by its own handler.
+      ...(produces(verb) && { serializerCompiler: () => JSON.stringify }),
+      handler: ({ params, query, body }, reply) => {
+        const type = produces(verb);
+        if (type !== undefined) reply.type(type);
+        return handle({ params, querystring: query, body });
+      },
     });
   }
 }
+
+const produces = (verb: Verb): string | undefined =>
+  (contract[verb] as { produces?: [string] }).produces?.[0];

@@ -70,6 +70,7 @@ export async function openForwards(master: Master, wanted: Wanted, around: Surro
     throw error;
   }
   for (const forward of opened) promise(forward, master);
+  for (const forward of opened) around.onChange(forward); // its name, or whether it is kept
   return opened;
 }
 
@@ -169,6 +170,7 @@ export function makeForward(
     onChange,
   });
   master.adopt(forward);
+  onChange(forward);
   return forward;
 }
 

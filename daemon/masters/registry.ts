@@ -2,18 +2,21 @@
 import type { Socket } from "node:net";
 import type { CancelRequest, OpenRequest, Resolved } from "../../shared/contract.ts";
 import type {
+  Change,
   Check,
   ConnectionOptions,
   Forward as ForwardRecord,
   Master as MasterRecord,
 } from "../../shared/records.ts";
-import { messageOf, TundError } from "../../shared/errors.ts";
+import { messageOf } from "../../shared/errors.ts";
 import { parseStdioDestination } from "../../shared/forward-spec.ts";
 import type { Forward } from "../forwards/forward.ts";
 import type { ParkingLimits } from "../forwards/parking.ts";
 import type { SavedHost, Store } from "../store.ts";
 import { deadlineIn } from "./deadline.ts";
+import { openConfigured } from "./configured.ts";
 import { Desired } from "./desired.ts";
+import { Journal, type Listener } from "./journal.ts";
 import type { Master } from "./master.ts";
 import { openForwards, type Wanted } from "./opening.ts";
 import { refuseNonsense, specsOf, wishesOf } from "./request.ts";
@@ -30,11 +33,19 @@ export interface RegistryOptions extends RosterOptions {
   parking: ParkingLimits;
 }
 
+/** How things were when the watching began, and what ends it. */
+export interface Watch {
+  masters: MasterRecord[];
+  forwards: ForwardRecord[];
+  stop: () => void;
+}
+
 export class Registry {
   readonly #options: RegistryOptions;
   readonly #roster: Roster;
   readonly #desired: Desired;
   readonly #stdio: StdioTickets;
+  readonly #journal: Journal;
   /** hosts that are given the forwards of their ssh_config whenever they are ready, and kept: the configuration says so */
   readonly #configured = new Set<string>();
   /** the port that was saved with a forward */
@@ -44,11 +55,12 @@ export class Registry {
     this.#options = options;
     this.#roster = new Roster(options, {
       onReady: (master) => this.#readied(master),
-      onChange: () => undefined,
+      onChange: (master) => this.#journal.masterChanged(master),
       onResolved: (host, found, before) => settleHost(host, found, before, this.#house),
     });
     this.#desired = new Desired(this.#roster, options.store);
     this.#stdio = new StdioTickets(options.clock);
+    this.#journal = new Journal(options.clock);
   }
 
   /** Puts back what an earlier daemon had saved; it is set up again as far and as soon as it can be. */
@@ -65,7 +77,7 @@ export class Registry {
     const found = await this.#roster.readyAnew(host, options);
     const { master } = found;
     try {
-      await this.#openConfigured(found, host, true);
+      await openConfigured(host, found, true, this.#open);
       await this.#desired.keep(host, master);
     } catch (error) {
       if (!known.includes(master)) master.exit();
@@ -172,6 +184,26 @@ export class Registry {
     return chosen.map((forward) => forward.snapshot());
   }
 
+  /**
+   * Tells how everything is, or one host and its forwards, and then of every change as it happens.
+   * @throws TundError NOT_FOUND
+   */
+  async watch(host: string | undefined, { onChange, onEnd }: Listener): Promise<Watch> {
+    const isItsOwn = (name: string) => host === undefined || this.#roster.areOne(name, host);
+    const onAnyChange = (change: Change) => {
+      const names = change.type === "master" ? change.master.names : [change.forward.host];
+      if (names.some(isItsOwn)) onChange(change);
+    };
+    const listener = { onChange: onAnyChange, onEnd };
+    const masters = host === undefined ? this.#roster.masters : [this.#roster.named(host)];
+    const forwards = this.#forwardsOf(host);
+    return {
+      masters: masters.map((master) => master.snapshot()),
+      forwards: forwards.map((forward) => forward.snapshot()),
+      stop: this.#journal.subscribe(listener, this.#roster.masters, this.#forwardsOf()),
+    };
+  }
+
   /** Opens a channel for a caller's own stdin and stdout: the ticket to claim it with. @throws TundError why not */
   async openStdio(host: string, to: string, options?: ConnectionOptions): Promise<string> {
     parseStdioDestination(to);
@@ -185,8 +217,9 @@ export class Registry {
   }
 
   /** Stops accepting everywhere, lets channels end for up to `drainMs`, then ends every master. */
-  close(drainMs: number): Promise<void> {
-    return this.#roster.close(drainMs);
+  async close(drainMs: number): Promise<void> {
+    await this.#roster.close(drainMs);
+    this.#journal.end();
   }
 
   get #house() {
@@ -216,6 +249,7 @@ export class Registry {
 
   // The port that the server chose is asked for again when the daemon comes back; nobody waits for that to be saved.
   #changed(forward: Forward): void {
+    this.#journal.forwardChanged(forward);
     if (!forward.isPersistent || (this.#savedPorts.get(forward) ?? null) === forward.allocatedPort) return;
     this.#savedPorts.set(forward, forward.allocatedPort);
     this.#desired.save().catch((error: unknown) => {
@@ -227,7 +261,7 @@ export class Registry {
     for (const host of master.names) {
       const found = this.#roster.names.get(host);
       if (found === undefined || !this.#configured.has(host)) continue;
-      this.#openConfigured(found, host, false).catch((error: unknown) =>
+      openConfigured(host, found, false, this.#open).catch((error: unknown) =>
         master.warnings.push(messageOf(error)),
       );
     }
@@ -251,32 +285,8 @@ export class Registry {
     }
   }
 
-  #open(master: Master, wanted: Wanted): Promise<Forward[]> {
-    return openForwards(master, wanted, { ...this.#house, save: () => this.#desired.save() });
-  }
-
-  // As ssh does: those that cannot be are told and left out, unless ExitOnForwardFailure makes them everybody's failure.
-  async #openConfigured({ master, forwarding }: Named, host: string, isPersistent: boolean): Promise<void> {
-    const { configured, clearAll, exitOnFailure } = forwarding;
-    master.warnings = [];
-    if (clearAll || configured.length === 0) return;
-    const open = (forwards: OpenRequest["forwards"]) =>
-      this.#open(master, {
-        host,
-        specs: specsOf(forwards),
-        forwarding,
-        wishes: { gatewayPorts: false, onDemand: false, idleSeconds: null },
-        name: null,
-        isPersistent,
-        isAwaited: true,
-      });
-    if (exitOnFailure) return void (await open(configured));
-    for (const forward of configured)
-      await open([forward]).catch((error: unknown) => {
-        if (error instanceof TundError && error.code === "STATE_NOT_SAVED") throw error;
-        master.warnings.push(`${forward.kind} forward ${forward.spec} of ssh_config: ${messageOf(error)}`);
-      });
-  }
+  readonly #open = (master: Master, wanted: Wanted): Promise<Forward[]> =>
+    openForwards(master, wanted, { ...this.#house, save: () => this.#desired.save() });
 
   #forwardsOf(host?: string): Forward[] {
     const masters = host === undefined ? this.#roster.masters : [this.#roster.named(host)];

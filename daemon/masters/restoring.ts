@@ -2,6 +2,7 @@
 import { messageOf } from "../../shared/errors.ts";
 import { parseForwardSpec } from "../../shared/forward-spec.ts";
 import type { SavedForward, SavedHost } from "../store.ts";
+import type { Forward } from "../forwards/forward.ts";
 import type { Desired } from "./desired.ts";
 import type { Master } from "./master.ts";
 import { makeForward, promise, type Surroundings } from "./opening.ts";
@@ -17,13 +18,16 @@ interface House extends Pick<Surroundings, "clock" | "log" | "onChange" | "parki
 export function restoreHost({ host, kept, connection, forwards }: SavedHost, house: House): void {
   const { master, forwarding } = house.roster.reserve(host, connection ?? undefined);
   if (kept) house.desired.restoreKept(host, master);
+  // Once the true master is there, those that kept a place have nothing more to say.
+  const isCurrent = () => house.roster.names.get(host)?.master === master;
+  const quiet = { ...house, onChange: (forward: Forward) => isCurrent() && house.onChange(forward) };
   for (const saved of forwards)
     try {
       const spec = asWritten(parseForwardSpec(saved.kind, saved.spec));
       const forward = makeForward(
         { ...saved, host, spec, forwarding, wishes: wishesOf(saved) },
         master,
-        house,
+        quiet,
       );
       forward.isPersistent = true;
       forward.name = saved.name;

@@ -65,6 +65,13 @@ export class Roster {
     return this.#closing;
   }
 
+  /** Whether two names stand for one master. */
+  areOne(one: string, other: string): boolean {
+    if (one === other) return true;
+    const master = this.#names.get(one)?.master;
+    return master !== undefined && master === this.#names.get(other)?.master;
+  }
+
   /** The master that a name stands for. @throws TundError NOT_FOUND */
   named(host: string): Master {
     const found = this.#names.get(host);
@@ -160,8 +167,17 @@ export class Roster {
   }
 
   #name(host: string, named: Named): void {
-    named.master.names.add(host);
+    const { master } = named;
+    const isNew = !master.names.has(host);
+    master.names.add(host);
     this.#names.set(host, named);
+    if (isNew) this.#changed(master);
+  }
+
+  // One that kept a place for another has nothing more to say once that one is there.
+  #changed(master: Master): void {
+    const isNamed = [...master.names].some((name) => this.#names.get(name)?.master === master);
+    if (isNamed) this.#events.onChange(master);
   }
 
   /** Stops every master, and takes no new ones; after `drainMs` ends those that have not ended. */
@@ -215,7 +231,7 @@ export class Roster {
 
   #create(config: HostConfig, start: MasterOptions["start"], dial = this.#options.dial): Master {
     const { clock, random, pid, log } = this.#options;
-    const { onReady, onChange } = this.#events;
+    const { onReady } = this.#events;
     const master = new Master({
       config,
       dial,
@@ -225,7 +241,7 @@ export class Roster {
       log: log.child({ host: config.host }),
       start,
       onReady,
-      onChange,
+      onChange: (changed) => this.#changed(changed),
     });
     this.#masters.set(config.identity, master);
     void master.ended.then(() => {

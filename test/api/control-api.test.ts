@@ -1,6 +1,8 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { hearEvents } from "../../cli/event-stream.ts";
+import type { Event } from "../../shared/records.ts";
 import { routes, type Verb } from "../../shared/routes.ts";
 import { echoServer, type LoopbackServer } from "../support/echo.ts";
 import { freePort } from "../support/free-port.ts";
@@ -116,6 +118,10 @@ describe("the control API", () => {
     await call("connectMaster", { params: { host: "fake-2" }, body: {} });
     expect(await call("reconnectMaster", { params: { host: "fake-2" } })).toMatchObject({ reconnects: 1 });
     expect(await call("exitMaster", { params: { host: "fake-2" } })).toMatchObject({ state: "closed" });
+    used.add("watchEvents");
+    const heard: Event[] = [];
+    await hearEvents(tund.socket, { hear: (event) => heard.push(event) === 0 });
+    expect(heard).toMatchObject([{ type: "snapshot", seq: 0, forwards: [] }]);
     expect([...used].sort()).toEqual(Object.keys(routes).sort());
     expect(client.daemonVersion).toBe("1.2.3");
   });

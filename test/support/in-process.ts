@@ -49,7 +49,7 @@ export async function startInProcess(sshConfig: string, clock: Clock = systemClo
     node: process.version,
     nativeCrypto: true,
   };
-  const app = buildServer({ registry, daemon, log: silent });
+  const app = buildServer({ registry, daemon, clock, log: silent });
   await app.ready();
   const claim = await claimControlSocket(app.server, socket);
   return {

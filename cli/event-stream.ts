@@ -1,0 +1,55 @@
+// The daemon's events as they come: a JSON object a line.
+import { type IncomingMessage, request } from "node:http";
+import { connect } from "node:net";
+import { TundError } from "../shared/errors.ts";
+import type { Event } from "../shared/records.ts";
+import { routes } from "../shared/routes.ts";
+import { receive, refusalOf, unreachable } from "./client.ts";
+
+export interface Hearing {
+  /** only what concerns this host */
+  host?: string | undefined;
+  /** Is told of each; gives whether to go on. */
+  hear: (event: Event) => boolean;
+  signal?: AbortSignal;
+}
+
+/**
+ * Hears events until it has heard enough.
+ * @throws TundError what the daemon says (NOT_FOUND), DAEMON_UNREACHABLE when it is not there, or no longer; what `hear`
+ *   throws
+ */
+export async function hearEvents(socketPath: string, { host, hear, signal }: Hearing): Promise<void> {
+  const stream = await open(socketPath, host, signal);
+  try {
+    await hearLines(stream, (line) => hear(JSON.parse(line) as Event));
+  } catch (error) {
+    throw error instanceof TundError ? error : unreachable(socketPath, error);
+  } finally {
+    stream.destroy();
+  }
+}
+
+function open(socketPath: string, host: string | undefined, signal?: AbortSignal): Promise<IncomingMessage> {
+  const path = routes.watchEvents.url + (host === undefined ? "" : `?host=${encodeURIComponent(host)}`);
+  const options = { createConnection: () => connect(socketPath), path, ...(signal && { signal }) };
+  return new Promise((resolve, reject) => {
+    const asking = request(options, (answer) => {
+      if (answer.statusCode === 200) resolve(answer);
+      else receive(answer).then((reply) => reject(refusalOf(reply)), reject);
+    });
+    asking.on("error", (error) => reject(unreachable(socketPath, error)));
+    asking.end();
+  });
+}
+
+async function hearLines(stream: IncomingMessage, hear: (line: string) => boolean): Promise<void> {
+  let rest = "";
+  stream.setEncoding("utf8");
+  for await (const chunk of stream) {
+    const lines = (rest + (chunk as string)).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) if (!hear(line)) return;
+  }
+  throw new TundError("DAEMON_UNREACHABLE", "the daemon has ended");
+}
