@@ -22,6 +22,9 @@ const Environment = Type.Object({
   TUND_PARK_MAX: Type.Optional(
     Type.String({ pattern: "^[0-9]{1,5}$", description: "how many do, for each forward" }),
   ),
+  TUND_METRICS_LISTEN: Type.Optional(
+    Type.String({ description: "[ADDRESS:]PORT on loopback where metrics are served" }),
+  ),
   TUND_LOG_LEVEL: Type.Optional(Type.Enum(["debug", "info", "warn", "error"])),
   TUND_LOG_FORMAT: Type.Optional(Type.Enum(["json", "pretty"])),
 });
@@ -35,6 +38,7 @@ export interface Config {
   connect: readonly string[];
   /** of connections that wait for a link: how long in ms, and how many for each forward */
   parking: { ms: number; most: number };
+  metricsListen: string | null;
   logLevel: "debug" | "info" | "warn" | "error";
   logFormat: "json" | "pretty";
   person: Person;
@@ -63,6 +67,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, isTerminal: boolean): Readonl
       ms: Number(settings.TUND_PARK_SECONDS ?? 30) * 1000,
       most: Number(settings.TUND_PARK_MAX ?? 256),
     },
+    metricsListen: settings.TUND_METRICS_LISTEN ?? null,
     logLevel: settings.TUND_LOG_LEVEL ?? "info",
     logFormat: settings.TUND_LOG_FORMAT ?? (isTerminal ? "pretty" : "json"),
     person: { home, uid, username, env },

@@ -4,7 +4,7 @@ import { messageOf } from "../shared/errors.ts";
 import type { Log } from "../shared/log.ts";
 import { version } from "../shared/version.ts";
 import { buildServer } from "./api/server.ts";
-import { loadConfig } from "./config.ts";
+import { type Config, loadConfig } from "./config.ts";
 import { claimControlSocket } from "./control-socket.ts";
 import { createLog } from "./log.ts";
 import { Registry } from "./masters/registry.ts";
@@ -12,6 +12,9 @@ import { limited } from "./masters/limit.ts";
 import { connect } from "./ssh/connect.ts";
 import { HostResolver } from "./ssh/host-config.ts";
 import { assertSsh2, nativeCrypto } from "./ssh/ssh2-private.ts";
+import { createMetrics, type Metrics } from "./metrics.ts";
+import { parseMetricsAddress, serveMetrics } from "./metrics-listener.ts";
+import { describeNetwork, watchNetwork } from "./network-watch.ts";
 import { Store } from "./store.ts";
 
 const DRAIN_MS = 5000;
@@ -28,9 +31,54 @@ async function main(): Promise<void> {
   const config = loadConfig(process.env, process.stderr.isTTY);
   const log = await createLog(config);
   process.on("uncaughtExceptionMonitor", (error) => log.error({ err: error }, "tund cannot go on"));
-  const resolver = new HostResolver({ person: config.person, configFile: config.sshConfig });
   const store = new Store(config.stateDir, log);
-  const registry = new Registry({
+  const registry = makeRegistry(config, store, log);
+  const daemon = {
+    version,
+    pid: process.pid,
+    since: timestamp(clock.now()),
+    socket: config.socket,
+    node: process.version,
+    nativeCrypto: nativeCrypto(),
+  };
+  let made: Promise<Metrics> | undefined;
+  const metrics = () => (made ??= createMetrics(version, () => registry.figures()));
+  const metricsAddress = config.metricsListen === null ? null : parseMetricsAddress(config.metricsListen);
+  const app = buildServer({ registry, daemon, clock, metrics, log });
+  await app.ready();
+  const socket = await claimControlSocket(app.server, config.socket);
+  const served = metricsAddress && (await serveMetrics(metricsAddress, metrics, log));
+  registry.restore(await store.load());
+  for (const host of config.connect) registry.keep(host);
+  log.info({ socket: socket.path, pid: process.pid, version }, "tund is ready");
+  if (!daemon.nativeCrypto)
+    log.warn({}, "ssh2's compiled ciphers are missing: forwards will cost about twice the CPU");
+
+  const network = watchNetwork({
+    clock,
+    look: describeNetwork,
+    onChange: (what) => {
+      log.info({}, `${what}: asking every link for a sign of life`);
+      registry.verifyLinks();
+    },
+  });
+
+  const stop = async (signal: NodeJS.Signals): Promise<void> => {
+    log.info({ signal }, "stopping: no new connections; established ones have 5 s");
+    network.stop();
+    served?.close();
+    await registry.close(DRAIN_MS);
+    socket.release();
+    await app.close();
+    log.info({}, "stopped");
+    process.exit(0);
+  };
+  onSignals(stop, log);
+}
+
+function makeRegistry(config: Config, store: Store, log: Log): Registry {
+  const resolver = new HostResolver({ person: config.person, configFile: config.sshConfig });
+  return new Registry({
     resolve: limited(MOST_RESOLVING, (host, options) => resolver.resolve(host, options)),
     dial: limited(MOST_DIALLING, (host, signal) =>
       connect({ config: host, clock, log: log.child({ host: host.host }), signal }),
@@ -42,32 +90,6 @@ async function main(): Promise<void> {
     pid: process.pid,
     log,
   });
-  const daemon = {
-    version,
-    pid: process.pid,
-    since: timestamp(clock.now()),
-    socket: config.socket,
-    node: process.version,
-    nativeCrypto: nativeCrypto(),
-  };
-  const app = buildServer({ registry, daemon, clock, log });
-  await app.ready();
-  const socket = await claimControlSocket(app.server, config.socket);
-  registry.restore(await store.load());
-  for (const host of config.connect) registry.keep(host);
-  log.info({ socket: socket.path, pid: process.pid, version }, "tund is ready");
-  if (!daemon.nativeCrypto)
-    log.warn({}, "ssh2's compiled ciphers are missing: forwards will cost about twice the CPU");
-
-  const stop = async (signal: NodeJS.Signals): Promise<void> => {
-    log.info({ signal }, "stopping: no new connections; established ones have 5 s");
-    await registry.close(DRAIN_MS);
-    socket.release();
-    await app.close();
-    log.info({}, "stopped");
-    process.exit(0);
-  };
-  onSignals(stop, log);
 }
 
 // The first signal asks for an orderly end; a second one means it.
@@ -86,14 +108,15 @@ function onSignals(stop: (signal: NodeJS.Signals) => Promise<void>, log: Log): v
 
 const HELP = `tund ${version}: holds one SSH connection per host, and the forwards that tunctl asks for.
 It takes no arguments and stays in the foreground. Settings are environment variables:
-  TUND_SOCKET        the control socket ($RUNTIME_DIRECTORY or $XDG_RUNTIME_DIR/tund, else under the state directory)
-  TUND_STATE_DIR     the state directory ($STATE_DIRECTORY, else ~/.local/state/tund)
-  TUND_SSH_CONFIG    the -F for every host (default: as ssh does)
-  TUND_CONNECT       hosts to connect at start, with spaces between them
-  TUND_PARK_SECONDS  how long a new connection waits for a link that is away (default: 30)
-  TUND_PARK_MAX      how many do, for each forward (default: 256)
-  TUND_LOG_LEVEL     debug, info, warn, error (default: info)
-  TUND_LOG_FORMAT    json, pretty (default: pretty on a terminal)
+  TUND_SOCKET          the control socket ($RUNTIME_DIRECTORY or $XDG_RUNTIME_DIR/tund, else under the state directory)
+  TUND_STATE_DIR       the state directory ($STATE_DIRECTORY, else ~/.local/state/tund)
+  TUND_SSH_CONFIG      the -F for every host (default: as ssh does)
+  TUND_CONNECT         hosts to connect at start, with spaces between them
+  TUND_PARK_SECONDS    how long a new connection waits for a link that is away (default: 30)
+  TUND_PARK_MAX        how many do, for each forward (default: 256)
+  TUND_METRICS_LISTEN  [ADDRESS:]PORT on loopback for Prometheus (default: the control socket alone)
+  TUND_LOG_LEVEL       debug, info, warn, error (default: info)
+  TUND_LOG_FORMAT      json, pretty (default: pretty on a terminal)
 SIGTERM and SIGINT end it: listeners close, connections have 5 s; a second signal ends it at once.
 `;
 

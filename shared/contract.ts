@@ -181,6 +181,11 @@ export const contract = {
     body: ResolveRequest,
     response: answers(Resolved),
   },
+  getMetrics: {
+    summary: "Prometheus metrics, in the text format",
+    produces: ["text/plain; version=0.0.4; charset=utf-8"],
+    response: answers(Type.String()),
+  },
   watchEvents: {
     summary:
       "How everything is, then every change as it happens: a JSON object a line, until one side ends it",

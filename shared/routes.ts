@@ -15,6 +15,7 @@ export const routes = {
   cancelForward: { method: "DELETE", url: "/v1/forwards/:id" },
   cancelForwards: { method: "POST", url: "/v1/forwards/cancel" },
   resolveHost: { method: "POST", url: "/v1/resolve" },
+  getMetrics: { method: "GET", url: "/metrics" },
   watchEvents: { method: "GET", url: "/v1/events" },
   openStdio: { method: "POST", url: "/v1/stdio" },
 } as const;

@@ -5,6 +5,7 @@ import type { Status } from "../../shared/records.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Verb } from "../../shared/routes.ts";
 import type { Registry } from "../masters/registry.ts";
+import type { Metrics } from "../metrics.ts";
 import { eventStream } from "./events.ts";
 
 /** What a handler answers with: the verb's own shape, or a stream of it. */
@@ -17,10 +18,11 @@ export interface Behind {
   registry: Registry;
   daemon: Status["daemon"];
   clock: Clock;
+  metrics: () => Promise<Metrics>;
 }
 
 /** The handlers over a registry. They take validated input, and throw TundError. */
-export const handlersOf = ({ registry, daemon, clock }: Behind): Handlers => ({
+export const handlersOf = ({ registry, daemon, clock, metrics }: Behind): Handlers => ({
   getStatus: async () => ({ daemon, masters: await registry.masters() }),
   listMasters: async () => ({ masters: await registry.masters() }),
   connectMaster: ({ params, body }) => registry.connect(params.host, body.connection),
@@ -37,6 +39,7 @@ export const handlersOf = ({ registry, daemon, clock }: Behind): Handlers => ({
     return cancelled ?? registry.forward(params.id);
   },
   resolveHost: ({ body }) => registry.resolve(body.host, body.connection),
+  getMetrics: async () => (await metrics()).text(),
   watchEvents: ({ querystring }) => eventStream(registry, clock, querystring.host),
   openStdio: async ({ body }) => ({
     ticket: await registry.openStdio(body.host, body.destination, body.connection),

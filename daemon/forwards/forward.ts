@@ -95,15 +95,14 @@ export class Forward {
     return this.#connections.size;
   }
 
-  /** What its connections came to: by error code those that failed, and the bytes. */
+  /** What its connections came to: how many got a channel, how many did not, by error code, and the bytes. */
   get totals(): {
-    kind: SettledSpec["kind"];
     opened: number;
     failedBy: ReadonlyMap<string, number>;
     bytes: { in: number; out: number };
   } {
     const { failedBy, bytes, counts } = this.#connections;
-    return { kind: this.spec.kind, opened: counts.total, failedBy, bytes };
+    return { opened: counts.total, failedBy, bytes };
   }
 
   /** Starts to accept; a second call waits for the first. @throws TundError BIND_IN_USE, BIND_FAILED, FORWARD_REFUSED */

@@ -1,14 +1,10 @@
 // The forwards that ssh_config itself asks for.
 import type { OpenRequest } from "../../shared/contract.ts";
 import { messageOf, TundError } from "../../shared/errors.ts";
-import type { Forward } from "../forwards/forward.ts";
-import type { Master } from "./master.ts";
-import type { Wanted } from "./opening.ts";
+import type { House } from "./house.ts";
+import { openForwards } from "./opening.ts";
 import { specsOf } from "./request.ts";
 import type { Named } from "./roster.ts";
-
-/** Sets up forwards, all or none. @throws TundError why not */
-export type Open = (master: Master, wanted: Wanted) => Promise<Forward[]>;
 
 /**
  * Sets up the forwards of a host's ssh_config. As ssh does: those that cannot be are told and left out, unless
@@ -19,7 +15,7 @@ export async function openConfigured(
   host: string,
   { master, forwarding }: Named,
   isPersistent: boolean,
-  open: Open,
+  house: House,
 ): Promise<void> {
   const { configured, clearAll, exitOnFailure } = forwarding;
   master.warnings = [];
@@ -27,7 +23,7 @@ export async function openConfigured(
   const wishes = { gatewayPorts: false, onDemand: false, idleSeconds: null };
   const wanted = { host, forwarding, wishes, name: null, isPersistent, isAwaited: true };
   const openSome = (forwards: OpenRequest["forwards"]) =>
-    open(master, { ...wanted, specs: specsOf(forwards) });
+    openForwards(master, { ...wanted, specs: specsOf(forwards) }, house);
   if (exitOnFailure) return void (await openSome(configured));
   for (const forward of configured)
     await openSome([forward]).catch((error: unknown) => {

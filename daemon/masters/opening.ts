@@ -1,13 +1,12 @@
 // Making forwards, and setting up those of one command: all of them or none.
-import type { Clock } from "../../shared/clock.ts";
 import { TundError } from "../../shared/errors.ts";
 import { formatBind, type ForwardSpec } from "../../shared/forward-spec.ts";
-import type { Log } from "../../shared/log.ts";
 import { Forward, type Wishes } from "../forwards/forward.ts";
 import { openWhenLinked } from "../forwards/outbound.ts";
-import { Parking, type ParkingLimits } from "../forwards/parking.ts";
+import { Parking } from "../forwards/parking.ts";
 import { pointFor } from "../forwards/points.ts";
 import type { SettledSpec } from "../forwards/settled.ts";
+import type { House } from "./house.ts";
 import type { ForwardingConfig } from "../ssh/forwarding-config.ts";
 import { newId } from "./ids.ts";
 import type { Master } from "./master.ts";
@@ -31,23 +30,12 @@ export interface Wanted {
   deadline?: Promise<never>;
 }
 
-export interface Surroundings {
-  /** the forwards of all masters */
-  everywhere: () => readonly Forward[];
-  /** Saves the desired state as it is now. @throws TundError STATE_NOT_SAVED */
-  save: () => Promise<void>;
-  onChange: (forward: Forward) => void;
-  parking: ParkingLimits;
-  clock: Clock;
-  log: Log;
-}
-
 /**
  * Sets up forwards. One that stands already, or is being set up, is taken as it is. When one cannot be, those that were
  * made here are cancelled, but for those that somebody else was told of meanwhile.
  * @throws TundError why one could not be
  */
-export async function openForwards(master: Master, wanted: Wanted, around: Surroundings): Promise<Forward[]> {
+export async function openForwards(master: Master, wanted: Wanted, house: House): Promise<Forward[]> {
   const specs = wanted.specs.map((spec) => settle(spec, wanted.forwarding));
   const made: Forward[] = [];
   const opened: Forward[] = [];
@@ -55,22 +43,22 @@ export async function openForwards(master: Master, wanted: Wanted, around: Surro
   try {
     for (const spec of specs) {
       const standing = master.forwards.find((forward) => isSame(forward.spec, spec));
-      refuseName(wanted.name, standing, around.everywhere());
-      const forward = standing ?? makeNew(spec, wanted, master, around);
+      refuseName(wanted.name, standing, house.everywhere());
+      const forward = standing ?? makeNew(spec, wanted, master, house);
       if (standing === undefined) made.push(forward);
       if (wanted.isAwaited) await before(wanted.deadline, forward.listen());
       opened.push(forward);
     }
     if (wanted.isAwaited) refuseCancelled(opened);
     undo.intend(wanted);
-    if (wanted.isPersistent) await around.save();
+    if (wanted.isPersistent) await house.desired.save();
   } catch (error) {
     undo.revert();
     await Promise.all(made.filter((forward) => !forward.isPromised).map((forward) => master.cancel(forward)));
     throw error;
   }
   for (const forward of opened) promise(forward, master);
-  for (const forward of opened) around.onChange(forward); // its name, or whether it is kept
+  for (const forward of opened) house.onChange(forward); // its name, or whether it is kept
   return opened;
 }
 
@@ -121,13 +109,13 @@ function refuseName(name: string | null, itself: Forward | undefined, all: reado
   );
 }
 
-function makeNew(spec: SettledSpec, wanted: Wanted, master: Master, around: Surroundings): Forward {
+function makeNew(spec: SettledSpec, wanted: Wanted, master: Master, house: House): Forward {
   const { host, forwarding, wishes } = wanted;
-  refuseTaken(spec, spec.kind === "remote" ? master.forwards : around.everywhere());
+  refuseTaken(spec, spec.kind === "remote" ? master.forwards : house.everywhere());
   const id = newId((candidate) =>
-    around.everywhere().some((forward) => forward.id === candidate || forward.name === candidate),
+    house.everywhere().some((forward) => forward.id === candidate || forward.name === candidate),
   );
-  return makeForward({ id, host, spec, forwarding, wishes, allocatedPort: null }, master, around);
+  return makeForward({ id, host, spec, forwarding, wishes, allocatedPort: null }, master, house);
 }
 
 /** What makes up a forward. */
@@ -144,7 +132,7 @@ export interface Making {
 export function makeForward(
   { forwarding, ...making }: Making,
   master: Master,
-  { clock, log, onChange, parking: limits }: Pick<Surroundings, "clock" | "log" | "onChange" | "parking">,
+  { clock, log, onChange, parking: limits }: Pick<House, "clock" | "log" | "onChange" | "parking">,
 ): Forward {
   const { streamLocal, permits } = forwarding;
   const parking = new Parking(limits, clock);

@@ -13,20 +13,21 @@ import { parseStdioDestination } from "../../shared/forward-spec.ts";
 import type { Forward } from "../forwards/forward.ts";
 import type { ParkingLimits } from "../forwards/parking.ts";
 import type { SavedHost, Store } from "../store.ts";
-import { deadlineIn } from "./deadline.ts";
 import { openConfigured } from "./configured.ts";
 import { Desired } from "./desired.ts";
 import { Journal, type Listener } from "./journal.ts";
 import type { Master } from "./master.ts";
-import { openForwards, type Wanted } from "./opening.ts";
-import { refuseNonsense, specsOf, wishesOf } from "./request.ts";
+import type { House } from "./house.ts";
+import { openRequested } from "./requested.ts";
 import { restoreHost, settleHost } from "./restoring.ts";
-import { type Named, Roster, type RosterOptions } from "./roster.ts";
+import { Roster, type RosterOptions } from "./roster.ts";
 import { byName, chosenBy } from "./selection.ts";
 import { StdioTickets } from "./stdio-tickets.ts";
+import { Totals, type TotalsByKind } from "./totals.ts";
 
 const CHECK_DEADLINE_MS = 10_000;
 const CANCEL_DEADLINE_MS = 5000;
+const VERIFY_DEADLINE_MS = 5000;
 
 export interface RegistryOptions extends RosterOptions {
   store: Pick<Store, "save">;
@@ -46,6 +47,8 @@ export class Registry {
   readonly #desired: Desired;
   readonly #stdio: StdioTickets;
   readonly #journal: Journal;
+  readonly #house: House;
+  readonly #totals = new Totals();
   /** hosts that are given the forwards of their ssh_config whenever they are ready, and kept: the configuration says so */
   readonly #configured = new Set<string>();
   /** the port that was saved with a forward */
@@ -61,6 +64,16 @@ export class Registry {
     this.#desired = new Desired(this.#roster, options.store);
     this.#stdio = new StdioTickets(options.clock);
     this.#journal = new Journal(options.clock);
+    const { clock, log, parking } = options;
+    this.#house = {
+      roster: this.#roster,
+      desired: this.#desired,
+      everywhere: () => this.#forwardsOf(),
+      onChange: (forward) => this.#changed(forward),
+      clock,
+      log,
+      parking,
+    };
   }
 
   /** Puts back what an earlier daemon had saved; it is set up again as far and as soon as it can be. */
@@ -77,7 +90,7 @@ export class Registry {
     const found = await this.#roster.readyAnew(host, options);
     const { master } = found;
     try {
-      await openConfigured(host, found, true, this.#open);
+      await openConfigured(host, found, true, this.#house);
       await this.#desired.keep(host, master);
     } catch (error) {
       if (!known.includes(master)) master.exit();
@@ -113,6 +126,11 @@ export class Registry {
   /** Drops the link and dials now; answers when it is ready. @throws TundError NOT_FOUND, or why it is not ready */
   async reconnect(host: string): Promise<MasterRecord> {
     return (await this.#roster.reconnect(host)).snapshot();
+  }
+
+  /** Has every link show that it is alive, and dials those now that wait to: something happened to the network. */
+  verifyLinks(): void {
+    for (const master of this.#roster.masters) master.verify(VERIFY_DEADLINE_MS);
   }
 
   /** Cancels all forwards of a master, which ends when its last channel has. @throws TundError NOT_FOUND, STATE_NOT_SAVED */
@@ -153,20 +171,8 @@ export class Registry {
 
   /** Sets up forwards, all or none; an identical one that stands is taken as it is. @throws TundError why not */
   async openForwards(request: OpenRequest): Promise<ForwardRecord[]> {
-    const { host, connection, wait = true, timeoutSeconds } = request;
-    const specs = specsOf(request.forwards);
-    refuseNonsense(request, specs);
-    const isAwaited = wait && !request.onDemand;
-    const deadline = deadlineIn(timeoutSeconds, this.#options.clock);
-    try {
-      const found = isAwaited
-        ? await this.#roster.ready(host, connection, deadline.over)
-        : await this.#roster.acquire(host, connection, request.onDemand ? "idle" : "connecting");
-      const opened = await this.#openRequested(found, { ...request, specs, deadline: deadline.over });
-      return opened.map((forward) => forward.snapshot());
-    } finally {
-      deadline.cancel();
-    }
+    const opened = await openRequested(request, this.#house);
+    return opened.map((forward) => forward.snapshot());
   }
 
   /**
@@ -204,6 +210,15 @@ export class Registry {
     };
   }
 
+  /** What there is to be measured. */
+  figures(): { masters: MasterRecord[]; forwards: ForwardRecord[]; totals: TotalsByKind } {
+    return {
+      masters: this.#roster.masters.map((master) => master.snapshot()),
+      forwards: this.#forwardsOf().map((forward) => forward.snapshot()),
+      totals: this.#totals.sum(),
+    };
+  }
+
   /** Opens a channel for a caller's own stdin and stdout: the ticket to claim it with. @throws TundError why not */
   async openStdio(host: string, to: string, options?: ConnectionOptions): Promise<string> {
     parseStdioDestination(to);
@@ -220,13 +235,6 @@ export class Registry {
   async close(drainMs: number): Promise<void> {
     await this.#roster.close(drainMs);
     this.#journal.end();
-  }
-
-  get #house() {
-    const { clock, log, parking } = this.#options;
-    const onChange = (forward: Forward) => this.#changed(forward);
-    const everywhere = () => this.#forwardsOf();
-    return { roster: this.#roster, desired: this.#desired, clock, log, parking, onChange, everywhere };
   }
 
   async #forgotten(host: string): Promise<Master> {
@@ -249,6 +257,7 @@ export class Registry {
 
   // The port that the server chose is asked for again when the daemon comes back; nobody waits for that to be saved.
   #changed(forward: Forward): void {
+    this.#totals.note(forward);
     this.#journal.forwardChanged(forward);
     if (!forward.isPersistent || (this.#savedPorts.get(forward) ?? null) === forward.allocatedPort) return;
     this.#savedPorts.set(forward, forward.allocatedPort);
@@ -261,32 +270,11 @@ export class Registry {
     for (const host of master.names) {
       const found = this.#roster.names.get(host);
       if (found === undefined || !this.#configured.has(host)) continue;
-      openConfigured(host, found, false, this.#open).catch((error: unknown) =>
+      openConfigured(host, found, false, this.#house).catch((error: unknown) =>
         master.warnings.push(messageOf(error)),
       );
     }
   }
-
-  async #openRequested(
-    { master, forwarding }: Named,
-    request: OpenRequest & Pick<Wanted, "specs" | "deadline">,
-  ): Promise<Forward[]> {
-    const { host, specs, name = null, ephemeral = false, wait: isAwaited = true, deadline } = request;
-    const wishes = wishesOf(request);
-    const settings = { ...forwarding, gatewayPorts: wishes.gatewayPorts || forwarding.gatewayPorts };
-    const wanted = { host, specs, forwarding: settings, wishes, name, isPersistent: !ephemeral, isAwaited };
-    try {
-      const opened = await this.#open(master, { ...wanted, ...(deadline && { deadline }) });
-      this.#roster.keep(master);
-      return opened;
-    } catch (error) {
-      this.#roster.release(master);
-      throw error;
-    }
-  }
-
-  readonly #open = (master: Master, wanted: Wanted): Promise<Forward[]> =>
-    openForwards(master, wanted, { ...this.#house, save: () => this.#desired.save() });
 
   #forwardsOf(host?: string): Forward[] {
     const masters = host === undefined ? this.#roster.masters : [this.#roster.named(host)];

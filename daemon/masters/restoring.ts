@@ -3,16 +3,11 @@ import { messageOf } from "../../shared/errors.ts";
 import { parseForwardSpec } from "../../shared/forward-spec.ts";
 import type { SavedForward, SavedHost } from "../store.ts";
 import type { Forward } from "../forwards/forward.ts";
-import type { Desired } from "./desired.ts";
 import type { Master } from "./master.ts";
-import { makeForward, promise, type Surroundings } from "./opening.ts";
-import type { Named, Roster } from "./roster.ts";
+import type { House } from "./house.ts";
+import { makeForward, promise } from "./opening.ts";
+import type { Named } from "./roster.ts";
 import { asWritten, settle } from "./selection.ts";
-
-interface House extends Pick<Surroundings, "clock" | "log" | "onChange" | "parking"> {
-  roster: Roster;
-  desired: Desired;
-}
 
 /** Reserves a place for a saved host, with its forwards: they are pending until it is resolved. */
 export function restoreHost({ host, kept, connection, forwards }: SavedHost, house: House): void {

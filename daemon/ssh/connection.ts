@@ -130,7 +130,7 @@ export class Connection {
     this.#clock.after(deadlineMs, () => {
       if (this.#socket.bytesRead !== before) return;
       this.#end(
-        this.#lost(new Error(`no sign of life within ${deadlineMs / 1000} s after the network changed`)),
+        this.#lost(new Error(`no sign of life within ${deadlineMs / 1000} s of the network's change`)),
       );
     });
   }

@@ -118,6 +118,9 @@ describe("the control API", () => {
     await call("connectMaster", { params: { host: "fake-2" }, body: {} });
     expect(await call("reconnectMaster", { params: { host: "fake-2" } })).toMatchObject({ reconnects: 1 });
     expect(await call("exitMaster", { params: { host: "fake-2" } })).toMatchObject({ state: "closed" });
+    used.add("getMetrics");
+    const metrics = await raw("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    expect(metrics.text).toMatch(/\r\n\r\n[^]*^tund_info\{version="1\.2\.3"\} 1$/m);
     used.add("watchEvents");
     const heard: Event[] = [];
     await hearEvents(tund.socket, { hear: (event) => heard.push(event) === 0 });

@@ -4,6 +4,7 @@ import { Client } from "../../cli/client.ts";
 import { buildServer } from "../../daemon/api/server.ts";
 import { claimControlSocket } from "../../daemon/control-socket.ts";
 import { Registry } from "../../daemon/masters/registry.ts";
+import { createMetrics, type Metrics } from "../../daemon/metrics.ts";
 import { connect } from "../../daemon/ssh/connect.ts";
 import { HostResolver } from "../../daemon/ssh/host-config.ts";
 import { type Clock, systemClock } from "../../shared/clock.ts";
@@ -49,7 +50,9 @@ export async function startInProcess(sshConfig: string, clock: Clock = systemClo
     node: process.version,
     nativeCrypto: true,
   };
-  const app = buildServer({ registry, daemon, clock, log: silent });
+  let made: Promise<Metrics> | undefined;
+  const metrics = () => (made ??= createMetrics("1.2.3", () => registry.figures()));
+  const app = buildServer({ registry, daemon, clock, metrics, log: silent });
   await app.ready();
   const claim = await claimControlSocket(app.server, socket);
   return {

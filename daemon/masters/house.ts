@@ -1,0 +1,19 @@
+// What everything that sets up forwards has around it.
+import type { Clock } from "../../shared/clock.ts";
+import type { Log } from "../../shared/log.ts";
+import type { Forward } from "../forwards/forward.ts";
+import type { ParkingLimits } from "../forwards/parking.ts";
+import type { Desired } from "./desired.ts";
+import type { Roster } from "./roster.ts";
+
+export interface House {
+  roster: Roster;
+  desired: Desired;
+  /** the forwards of all masters */
+  everywhere: () => readonly Forward[];
+  /** told when anything about a forward but its counters has changed */
+  onChange: (forward: Forward) => void;
+  parking: ParkingLimits;
+  clock: Clock;
+  log: Log;
+}
