@@ -3,7 +3,8 @@ import { configDefaults, defineConfig } from "vitest/config";
 
 /**
  * What a level of tests reaches: a room alone, the API in process, a real sshd, or the built programs; `plumbing` puts
- * every kind of forward beside OpenSSH's, and `programs` sends real programs through them.
+ * every kind of forward beside OpenSSH's, `programs` sends real programs
+ * through them, and `faults` breaks what they stand on.
  */
 const levels = {
   unit: ["test/unit/**/*.test.ts", "test/*.test.ts"],
@@ -12,6 +13,7 @@ const levels = {
   e2e: ["test/e2e/**/*.test.ts"],
   plumbing: ["test/plumbing/**/*.test.ts"],
   programs: ["test/programs/**/*.test.ts"],
+  faults: ["test/faults/**/*.test.ts"],
 };
 
 export default defineConfig({

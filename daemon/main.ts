@@ -1,4 +1,5 @@
 // tund: assembles config, log, registry, api and control socket; signals. Nothing else.
+import { EventEmitter, once } from "node:events";
 import { systemClock, timestamp } from "../shared/clock.ts";
 import { messageOf } from "../shared/errors.ts";
 import type { Log } from "../shared/log.ts";
@@ -16,6 +17,7 @@ import { createMetrics, type Metrics } from "./metrics.ts";
 import { parseMetricsAddress, serveMetrics } from "./metrics-listener.ts";
 import { describeNetwork, watchNetwork } from "./network-watch.ts";
 import { Store } from "./store.ts";
+import type { PlacedSocket } from "./unix-socket.ts";
 
 const DRAIN_MS = 5000;
 // After a long sleep or a restart everything wants its link at once: neither servers nor we gain by that.
@@ -44,12 +46,16 @@ async function main(): Promise<void> {
   let made: Promise<Metrics> | undefined;
   const metrics = () => (made ??= createMetrics(version, () => registry.figures()));
   const metricsAddress = config.metricsListen === null ? null : parseMetricsAddress(config.metricsListen);
-  const app = buildServer({ registry, daemon, clock, metrics, log });
+  // Only who holds the control socket may touch the state, and nobody is answered before it is read.
+  const start = new EventEmitter();
+  const app = buildServer({ registry, daemon, clock, metrics, log, restored: once(start, "restored") });
   await app.ready();
   const socket = await claimControlSocket(app.server, config.socket);
+  const unlock = await claimState(store, socket);
   const served = metricsAddress && (await serveMetrics(metricsAddress, metrics, log));
   registry.restore(await store.load());
   for (const host of config.connect) registry.keep(host);
+  start.emit("restored");
   log.info({ socket: socket.path, pid: process.pid, version }, "tund is ready");
   if (!daemon.nativeCrypto)
     log.warn({}, "ssh2's compiled ciphers are missing: forwards will cost about twice the CPU");
@@ -68,12 +74,22 @@ async function main(): Promise<void> {
     network.stop();
     served?.close();
     await registry.close(DRAIN_MS);
+    unlock();
     socket.release();
     await app.close();
     log.info({}, "stopped");
     process.exit(0);
   };
   onSignals(stop, log);
+}
+
+async function claimState(store: Store, socket: PlacedSocket): Promise<() => void> {
+  try {
+    return await store.claim();
+  } catch (error) {
+    socket.release();
+    throw error;
+  }
 }
 
 function makeRegistry(config: Config, store: Store, log: Log): Registry {

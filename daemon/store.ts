@@ -1,12 +1,14 @@
 // Desired state on disk: what was asked for, in state.json, so that it outlives the daemon. One writer.
 import { constants } from "node:fs";
 import { chmod, mkdir, open, readFile, rename, unlink } from "node:fs/promises";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { type Static, Type } from "typebox";
 import { Value } from "typebox/value";
 import { ConnectionOptions } from "../shared/records.ts";
 import { errnoOf, messageOf, TundError } from "../shared/errors.ts";
 import type { Log } from "../shared/log.ts";
+import { listenAt, PathTakenError } from "./unix-socket.ts";
 
 const VERSION = 1;
 
@@ -48,6 +50,31 @@ export class Store {
     this.#file = join(directory, "state.json");
     this.#temporary = join(directory, ".state.json.new");
     this.#log = log;
+  }
+
+  /**
+   * Keeps other daemons away from the state directory for as long as this process lives: two of them would overwrite
+   * each other's state. Gives what ends that.
+   * @throws Error of one line when another one has it
+   */
+  async claim(): Promise<() => void> {
+    const path = join(this.#directory, "lock");
+    const server = createServer((socket) => socket.destroy());
+    try {
+      await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+      const placed = await listenAt(server, { path, mode: 0o600, replaceAny: false });
+      server.unref();
+      return () => placed.release();
+    } catch (error) {
+      if (error instanceof PathTakenError)
+        throw new Error(
+          `another tund uses the state directory ${this.#directory}: stop it, or set TUND_STATE_DIR`,
+          { cause: error },
+        );
+      // A directory that cannot be written to is nobody's, and what is to be saved there will say so.
+      this.#log.warn({ error: messageOf(error) }, `the state directory ${this.#directory} cannot be locked`);
+      return () => undefined;
+    }
   }
 
   /**

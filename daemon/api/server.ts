@@ -10,13 +10,15 @@ import { serveStdio } from "./stdio.ts";
 
 export interface ServerOptions extends Behind {
   log: Log;
+  /** settles when there is something to answer from; requests wait for it */
+  restored: Promise<unknown>;
 }
 
 const BODY_LIMIT = 64 * 1024;
 const REQUEST_DEADLINE_MS = 10_000; // half a request must not hold a connection for ever
 
 /** Builds the server; the caller listens. Nothing is coerced and nothing dropped: what does not fit is refused. */
-export function buildServer({ log, ...behind }: ServerOptions): FastifyInstance {
+export function buildServer({ log, restored, ...behind }: ServerOptions): FastifyInstance {
   const app = Fastify({
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_DEADLINE_MS,
@@ -34,6 +36,7 @@ export function buildServer({ log, ...behind }: ServerOptions): FastifyInstance 
     // A browser sends it, and no browser has business here: whatever page made it do so means no good.
     if (request.headers.origin !== undefined)
       throw new TundError("FORBIDDEN", "requests with an Origin header are refused");
+    await restored;
   });
   app.addHook("onError", async (request, _reply, error) => {
     log.debug({ method: request.method, url: request.url, error: error.message }, "request refused");

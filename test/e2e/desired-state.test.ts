@@ -135,6 +135,18 @@ describe("what was asked for", () => {
       }
   });
 
+  it("belongs to one daemon at a time", async () => {
+    const { start } = await home();
+    const first = await start();
+    const socket = join(first.home, "other.sock");
+    await expect(start({ TUND_SOCKET: socket })).rejects.toThrow(/another tund uses the state directory/);
+    expect(existsSync(socket)).toBe(false);
+    expect(await first.forwards()).toEqual([]);
+    // One that was killed holds it no longer.
+    await first.stop("SIGKILL");
+    expect(await (await start({ TUND_SOCKET: socket })).forwards()).toEqual([]);
+  });
+
   it("waits for a host that ssh_config knows no way to yet, and for one that refuses us", async () => {
     const { start } = await home();
     const first = await start();

@@ -17,6 +17,8 @@ export interface TundOptions {
   env?: Readonly<Record<string, string | undefined>>;
   /** a directory that an earlier daemon had, to find its state again. Who gives one removes it */
   home?: string;
+  /** what starts a program in another network; its control socket is reached by its path all the same */
+  within?: readonly string[];
   /** how long it may take until it answers, in milliseconds */
   deadlineMs?: number;
 }
@@ -52,7 +54,8 @@ export async function startTund(options: TundOptions = {}): Promise<Tund> {
   const home = ours?.path ?? options.home ?? "";
   const env = await environment(home, options.env ?? {});
   const socket = env["TUND_SOCKET"] ?? "";
-  const daemon = await startInBackground(process.execPath, [tund], { env, cwd: home });
+  const [command, ...argv] = [...(options.within ?? []), process.execPath, tund];
+  const daemon = await startInBackground(command, argv, { env, cwd: home });
   const end = async (signal: NodeJS.Signals) => {
     const result = await ended(daemon, signal);
     await ours?.remove();

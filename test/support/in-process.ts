@@ -8,7 +8,7 @@ import { createMetrics, type Metrics } from "../../daemon/metrics.ts";
 import { connect } from "../../daemon/ssh/connect.ts";
 import { HostResolver } from "../../daemon/ssh/host-config.ts";
 import { type Clock, systemClock } from "../../shared/clock.ts";
-import type { Log } from "../../shared/log.ts";
+import { silent } from "./silent-log.ts";
 import { tempDir } from "./temp-dir.ts";
 
 export interface InProcess {
@@ -17,14 +17,6 @@ export interface InProcess {
   socket: string;
   close(): Promise<void>;
 }
-
-const silent: Log = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-  child: () => silent,
-};
 
 /** Starts it with an ssh_config of the test's; `clock` times backoff and keepalive, and nothing else stands in for anything. */
 export async function startInProcess(sshConfig: string, clock: Clock = systemClock): Promise<InProcess> {
@@ -52,7 +44,7 @@ export async function startInProcess(sshConfig: string, clock: Clock = systemClo
   };
   let made: Promise<Metrics> | undefined;
   const metrics = () => (made ??= createMetrics("1.2.3", () => registry.figures()));
-  const app = buildServer({ registry, daemon, clock, metrics, log: silent });
+  const app = buildServer({ registry, daemon, clock, metrics, log: silent, restored: Promise.resolve() });
   await app.ready();
   const claim = await claimControlSocket(app.server, socket);
   return {

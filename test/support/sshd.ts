@@ -11,6 +11,7 @@ import { killDescendants, descendants, signal } from "./process-tree.ts";
 import { run } from "./run.ts";
 import { type Key, makeKey } from "./ssh-key.ts";
 import { SshConfig } from "./ssh-config.ts";
+import { serverConfig } from "./sshd-config.ts";
 import { tempDir } from "./temp-dir.ts";
 
 // sshd wants its own absolute path: it starts itself anew for each connection.
@@ -22,10 +23,13 @@ export interface SshdOptions {
   /** the lines of authorized_keys, from the public key of our identity; that key alone when it is left out */
   authorizedKeys?: (publicKey: string) => readonly string[];
   hostKeyTypes?: readonly Key["type"][];
+  /** another network to be in: what starts a program there, and the address that the server has there */
+  network?: { within: readonly string[]; address: string };
 }
 
 export interface Sshd {
-  host: "127.0.0.1";
+  /** its address: 127.0.0.1 unless it is in another network */
+  host: string;
   port: number;
   user: string;
   /** path of the client's private key */
@@ -50,6 +54,10 @@ export interface Sshd {
   sessions(): number[];
   /** Kills every session; the server goes on listening. */
   dropSessions(): void;
+  /** Stops its sessions in their tracks, and not the server: new ones are taken. They stay so until they are dropped. */
+  freezeSessions(): void;
+  /** Kills the sessions that were frozen. */
+  dropFrozenSessions(): void;
   /** Stops the server and its sessions in their tracks: connections stand, and nothing answers. */
   freeze(): void;
   thaw(): void;
@@ -80,17 +88,19 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
 }
 
 async function startIn(directory: string, options: SshdOptions, remove: () => Promise<void>): Promise<Sshd> {
-  const { hostKeyTypes = ["ed25519"], authorizedKeys = (key: string) => [key] } = options;
-  const host = "127.0.0.1";
+  const { hostKeyTypes = ["ed25519"], authorizedKeys = (key: string) => [key], network } = options;
+  const host = network?.address ?? "127.0.0.1";
   const user = userInfo().username;
   const [identity, ...hostKeys] = await Promise.all([
     makeKey(join(directory, "id_ed25519"), "ed25519"),
     ...hostKeyTypes.map((type) => makeKey(join(directory, `host_${type}`), type)),
   ]);
   await writeFile(join(directory, "authorized_keys"), lines(authorizedKeys(identity.publicKey)));
-  const server = new Server(directory, (port) => [
-    ...serverConfig({ directory, hostKeys, port }, options.config ?? []),
-  ]);
+  const server = new Server(directory, {
+    address: host,
+    within: network?.within ?? [],
+    config: (port) => serverConfig({ directory, hostKeys, port, host }, options.config ?? []),
+  });
   const port = await server.start();
 
   const hostKeyLines = hostKeys.map((key) => `[${host}]:${port} ${key.publicKey}`);
@@ -124,6 +134,8 @@ async function startIn(directory: string, options: SshdOptions, remove: () => Pr
     log: () => server.log(),
     sessions: () => descendants(server.pid),
     dropSessions: () => server.killSessions(),
+    freezeSessions: () => server.freezeSessions(),
+    dropFrozenSessions: () => server.dropFrozenSessions(),
     freeze: () => server.signalAll("SIGSTOP"),
     thaw: () => server.signalAll("SIGCONT"),
     down: () => server.kill(),
@@ -135,47 +147,27 @@ async function startIn(directory: string, options: SshdOptions, remove: () => Pr
   };
 }
 
-interface ServerFiles {
-  directory: string;
-  hostKeys: readonly Key[];
-  port: number;
-}
-
-function serverConfig({ directory, hostKeys, port }: ServerFiles, extra: readonly string[]): string[] {
-  const firstMatch = extra.findIndex((line) => /^\s*match\b/i.test(line));
-  const conditional = firstMatch === -1 ? extra.length : firstMatch;
-  return [
-    ...extra.slice(0, conditional),
-    `ListenAddress 127.0.0.1:${port}`,
-    ...hostKeys.map((key) => `HostKey ${key.path}`),
-    `AuthorizedKeysFile ${join(directory, "authorized_keys")}`,
-    "PidFile none",
-    "StrictModes no", // the files are in a temporary directory
-    "UsePAM no", // a user's sshd may not speak to PAM
-    "PermitRootLogin yes",
-    "PasswordAuthentication no",
-    "KbdInteractiveAuthentication no",
-    "PrintMotd no",
-    "PrintLastLog no",
-    "UseDNS no",
-    "LogLevel VERBOSE",
-    "MaxStartups 1000", // tests connect in crowds
-    ...extra.slice(conditional),
-  ];
+/** Where a server is, and how it is configured for a port. */
+interface Place {
+  address: string;
+  /** what starts a program there; nothing for this machine's own network */
+  within: readonly string[];
+  config: (port: number) => string[];
 }
 
 /** The listening process: started, found to answer, killed with its sessions. */
 class Server {
   readonly #configFile: string;
   readonly #directory: string;
-  readonly #config: (port: number) => string[];
+  readonly #place: Place;
   #process: Background | undefined;
   #earlierLog = "";
+  #frozen: number[] = [];
 
-  constructor(directory: string, config: (port: number) => string[]) {
+  constructor(directory: string, place: Place) {
     this.#directory = directory;
     this.#configFile = join(directory, "sshd_config");
-    this.#config = config;
+    this.#place = place;
   }
 
   get pid(): number {
@@ -191,10 +183,11 @@ class Server {
   async start(fixed?: number): Promise<number> {
     for (let attempt = 1; ; attempt++) {
       const port = fixed ?? (await freePort());
-      await writeFile(this.#configFile, lines(this.#config(port)));
+      await writeFile(this.#configFile, lines(this.#place.config(port)));
       const penalties = await this.#penaltiesOff();
       const args = ["-D", "-e", "-f", this.#configFile, ...penalties];
-      this.#process = await startInBackground(SSHD, args, { env: process.env, cwd: this.#directory });
+      const [program = SSHD, ...rest] = [...this.#place.within, SSHD, ...args];
+      this.#process = await startInBackground(program, rest, { env: process.env, cwd: this.#directory });
       try {
         await this.#answers(port);
         return port;
@@ -223,13 +216,14 @@ class Server {
     let gone: Error | undefined;
     await eventually(async () => {
       gone = started?.ended() ? new Error("sshd ended") : undefined;
-      if (gone === undefined) await greeting(port);
+      // In another network it cannot be greeted from here: what it says below has to do.
+      if (gone === undefined && this.#place.within.length === 0) await greeting(port);
     });
     if (gone !== undefined) throw gone;
     // Somebody else's sshd may have taken the port and greeted us, and ours may be about to end.
     await eventually(() => {
       if (started?.ended()) throw new Error("sshd ended");
-      if (!this.log().includes(`Server listening on 127.0.0.1 port ${port}`))
+      if (!this.log().includes(`Server listening on ${this.#place.address} port ${port}`))
         throw new Error("not listening");
     });
   }
@@ -238,6 +232,16 @@ class Server {
     signal(this.pid, "SIGSTOP"); // or a client that comes back at once would be dropped again
     killDescendants(this.pid);
     signal(this.pid, "SIGCONT");
+  }
+
+  freezeSessions(): void {
+    this.#frozen = descendants(this.pid);
+    for (const pid of this.#frozen) signal(pid, "SIGSTOP");
+  }
+
+  dropFrozenSessions(): void {
+    for (const pid of this.#frozen) signal(pid, "SIGKILL");
+    this.#frozen = [];
   }
 
   signalAll(name: NodeJS.Signals): void {
