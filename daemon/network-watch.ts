@@ -9,7 +9,7 @@ const JUMP_MS = 2000;
 
 export interface NetworkWatchOptions {
   clock: Clock;
-  /** a text that differs when the network does */
+  /** a text that differs when the network does; it may throw (there are no descriptors left), which tells nothing */
   look: () => string;
   onChange: (what: string) => void;
 }
@@ -17,11 +17,19 @@ export interface NetworkWatchOptions {
 /** Looks every 3 s; `stop` ends it. */
 export function watchNetwork({ clock, look, onChange }: NetworkWatchOptions): { stop: () => void } {
   let timer: Timer;
-  let network = look();
+  // Half a look, or none, is not a change.
+  const lookOr = (before: string) => {
+    try {
+      return look();
+    } catch {
+      return before;
+    }
+  };
+  let network = lookOr("");
   // While the machine sleeps one clock stands still and the other does not.
   let apart = clock.now() - clock.monotonic();
   const tick = () => {
-    const [networkNow, apartNow] = [look(), clock.now() - clock.monotonic()];
+    const [networkNow, apartNow] = [lookOr(network), clock.now() - clock.monotonic()];
     const jumped = Math.abs(apartNow - apart);
     if (jumped > JUMP_MS) onChange(`the clock jumped by ${Math.round(jumped / 1000)} s`);
     else if (networkNow !== network) onChange("the machine's addresses or routes changed");
@@ -32,7 +40,10 @@ export function watchNetwork({ clock, look, onChange }: NetworkWatchOptions): { 
   return { stop: () => timer.cancel() };
 }
 
-/** The machine's addresses and default routes as one text. Link-local addresses come and go with every container. */
+/**
+ * The machine's addresses and default routes as one text. Link-local addresses come and go with every container.
+ * @throws Error when the system does not say, as without a free descriptor
+ */
 export function describeNetwork(): string {
   const addresses = Object.entries(networkInterfaces()).flatMap(([name, all = []]) =>
     all
@@ -72,7 +83,8 @@ function linesOf(path: string): string[] {
     } finally {
       closeSync(file);
     }
-  } catch {
-    return [];
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
   }
 }

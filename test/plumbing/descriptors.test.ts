@@ -22,6 +22,8 @@ if (isMissing) console.warn(`skipped: '${title}' needs ${PRLIMIT} (util-linux)`)
 const SPARE = 12;
 const CLIENTS = 40;
 const LOAD_MS = 700;
+// Long enough for all that the daemon does by the clock; once is enough.
+const LONG_LOAD_MS = 3500;
 const BUSY_AT_MOST = 0.8;
 
 describe.skipIf(isMissing).each(subjectNames)("%s", (name) => {
@@ -34,7 +36,8 @@ describe.skipIf(isMissing).each(subjectNames)("%s", (name) => {
     // From outside: Node raises its own limit when it starts, and what `ulimit` sets could not be raised again.
     await limit(pid, before + SPARE);
     try {
-      const busy = await loadOfTooMany(way, before);
+      const isLong = tund !== null && kind === kinds[0];
+      const busy = await loadOfTooMany(way, before, isLong ? LONG_LOAD_MS : LOAD_MS);
       expect(living([pid])).toEqual([pid]);
       if (name === "tund") expect(busy).toBeLessThan(BUSY_AT_MOST);
       // Still within the limit: the listener has lived through it.
@@ -53,14 +56,14 @@ describe.skipIf(isMissing).each(subjectNames)("%s", (name) => {
 });
 
 /** The share of a processor that a subject uses while more clients than it can take hold on to it. */
-async function loadOfTooMany(way: OpenWay, before: number): Promise<number> {
+async function loadOfTooMany(way: OpenWay, before: number, ms: number): Promise<number> {
   const { pid } = way.subject;
   const sockets: Socket[] = [];
   try {
     for (let client = 0; client < CLIENTS; client++) sockets.push(await way.start());
     await eventually(() => expect(openDescriptors(pid)).toBeGreaterThanOrEqual(before + SPARE - 2));
     const [begun, used] = [performance.now(), processorMs(pid)];
-    await eventually(() => performance.now() - begun > LOAD_MS);
+    await eventually(() => performance.now() - begun > ms);
     return (processorMs(pid) - used) / (performance.now() - begun);
   } finally {
     for (const socket of sockets) socket.destroy();

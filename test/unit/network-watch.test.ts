@@ -6,7 +6,11 @@ function watched() {
   const clock = manualClock();
   const told: string[] = [];
   const world = { network: "eth0 192.0.2.1" };
-  const watch = watchNetwork({ clock, look: () => world.network, onChange: (what) => told.push(what) });
+  const look = () => {
+    if (world.network === "") throw new Error("EMFILE");
+    return world.network;
+  };
+  const watch = watchNetwork({ clock, look, onChange: (what) => told.push(what) });
   return { clock, told, world, watch };
 }
 
@@ -34,10 +38,20 @@ describe("the network", () => {
     expect(told).toEqual(["the clock jumped by 3600 s", "the clock jumped by 7200 s"]);
   });
 
+  it("is not said to have changed when it cannot be looked at", () => {
+    const { clock, told, world } = watched();
+    const before = world.network;
+    world.network = "";
+    clock.advance(9000);
+    world.network = before;
+    clock.advance(9000);
+    expect(told).toEqual([]);
+  });
+
   it("is watched no longer after stop", () => {
     const { clock, told, world, watch } = watched();
     watch.stop();
-    world.network = "";
+    world.network = "wlan0 198.51.100.7";
     clock.advance(60_000);
     expect(told).toEqual([]);
     expect(clock.pending()).toBe(0);
