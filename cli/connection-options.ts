@@ -13,7 +13,7 @@ const identity: Option = { short: "i", value: "FILE", help: "identity (private k
 const jump: Option = {
   short: "J",
   value: "HOST[,HOST...]",
-  help: "connect by way of these hosts (not yet: refused)",
+  help: "connect by way of these hosts",
 };
 const inet: Option = { short: "4", help: "IPv4 only" };
 const inet6: Option = { short: "6", help: "IPv6 only" };

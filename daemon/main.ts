@@ -96,8 +96,8 @@ function makeRegistry(config: Config, store: Store, log: Log): Registry {
   const resolver = new HostResolver({ person: config.person, configFile: config.sshConfig });
   return new Registry({
     resolve: limited(MOST_RESOLVING, (host, options) => resolver.resolve(host, options)),
-    dial: limited(MOST_DIALLING, (host, signal) =>
-      connect({ config: host, clock, log: log.child({ host: host.host }), signal }),
+    dial: limited(MOST_DIALLING, (attempt) =>
+      connect({ ...attempt, clock, log: log.child({ host: attempt.config.host }) }),
     ),
     store,
     parking: config.parking,

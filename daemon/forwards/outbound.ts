@@ -63,13 +63,17 @@ export function abandon({ stream }: Channel): void {
   stream.resume();
 }
 
-/** Waits for a channel; one that comes too late is closed. @throws TundError CHANNEL_CONNECT_FAILED after 60 s */
-export function withinDeadline(opening: Promise<Channel>, clock: Clock): Promise<Channel> {
+/** Waits for a channel; one that comes too late is closed. @throws TundError CHANNEL_CONNECT_FAILED after `ms`, 60 s */
+export function withinDeadline(
+  opening: Promise<Channel>,
+  clock: Clock,
+  ms = OPEN_DEADLINE_MS,
+): Promise<Channel> {
   return new Promise((resolve, reject) => {
     let late = false;
-    const timer = clock.after(OPEN_DEADLINE_MS, () => {
+    const timer = clock.after(ms, () => {
       late = true;
-      const seconds = OPEN_DEADLINE_MS / 1000;
+      const seconds = ms / 1000;
       reject(
         new TundError(
           "CHANNEL_CONNECT_FAILED",

@@ -2,10 +2,19 @@
 import type { Clock, Timer } from "../../shared/clock.ts";
 import type { Connection } from "../ssh/connection.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
+import type { Wire } from "../ssh/wire.ts";
 import { backoff } from "./backoff.ts";
 
-/** Dials a host. `signal` ends the attempt, and the connection that it became. @throws TundError why not */
-export type Dial = (config: HostConfig, signal: AbortSignal) => Promise<Connection>;
+export interface Attempt {
+  config: HostConfig;
+  /** ends the attempt, and the connection that it became */
+  signal: AbortSignal;
+  /** what it goes over, where another master leads to the host */
+  wire?: Wire | undefined;
+}
+
+/** Dials a host. @throws TundError why not */
+export type Dial = (attempt: Attempt) => Promise<Connection>;
 
 export interface AttemptsOptions {
   dial: Dial;
@@ -38,7 +47,7 @@ export class Attempts {
     this.abort();
     const attempt = new AbortController();
     this.#current = attempt;
-    dial(config, attempt.signal).then(
+    dial({ config, signal: attempt.signal }).then(
       (connection) => (attempt === this.#current ? onConnection(connection) : connection.close()),
       (error: unknown) => {
         if (attempt !== this.#current) return;

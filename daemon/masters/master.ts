@@ -4,12 +4,9 @@ import type { TundError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
 import { asTundError, failureRecord } from "../forwards/failure-record.ts";
 import type { Forward } from "../forwards/forward.ts";
-import type { FixedDestination } from "../forwards/local.ts";
-import type { Channel, Originator } from "../ssh/channel.ts";
 import type { Connection } from "../ssh/connection.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
 import { isUnresolved } from "../ssh/unresolved.ts";
-import type { RemoteBind, RemoteListening, RemoteOpen } from "../ssh/remote-listeners.ts";
 import { Attempts, type AttemptsOptions } from "./attempts.ts";
 import { Carried, type Passenger } from "./carried.ts";
 import { masterRecord } from "./record.ts";
@@ -34,6 +31,8 @@ export class Master {
   config: HostConfig;
   /** every host name that stands for this master */
   readonly names = new Set<string>();
+  /** the hosts that lead to it, nearest first */
+  via: string[] = [];
   /** forwards of ssh_config that could not be set up, the last time that it was asked to */
   warnings: string[] = [];
   /** the names that are to be kept connected, whatever they carry */
@@ -105,6 +104,11 @@ export class Master {
     await outcome;
   }
 
+  /** What stood in its way is gone: dials now, unless it has its link or needs none. */
+  retry(): void {
+    if (this.#state !== "idle") this.#apply("retry");
+  }
+
   /** Dials if nothing needed it before: a connection waits. */
   want(): void {
     if (this.#state === "idle") this.#apply("retry");
@@ -130,20 +134,11 @@ export class Master {
     this.#connection?.verify(deadlineMs);
   }
 
-  /** Asks the peer for an answer: its round trip in ms. @throws TundError PROBE_TIMEOUT, or why there is no link */
-  probe(deadlineMs: number): Promise<number> {
-    return this.#live().probe(deadlineMs);
-  }
-
-  /** Opens a channel. @throws TundError why not */
-  async openChannel(from: Originator, to: FixedDestination): Promise<Channel> {
-    const connection = this.#live();
-    return "path" in to ? connection.openUnix(to.path) : connection.openTcp(from, to);
-  }
-
-  /** Asks the server to listen. @throws TundError FORWARD_REFUSED, or why there is no link */
-  async listen(bind: RemoteBind, onOpen: (open: RemoteOpen) => void): Promise<RemoteListening> {
-    return this.#live().listen(bind, onOpen);
+  /** Its connection, to open channels on and to ask of the server. @throws TundError CONNECTION_LOST: why there is none */
+  live(): Connection {
+    const isOpen = this.#state === "ready" || this.#state === "closing";
+    if (this.#connection !== undefined && isOpen) return this.#connection;
+    throw noLink(this.config.host, this.#state, this.#failure);
   }
 
   /** Takes something into its care for as long as it has connections. */
@@ -201,12 +196,6 @@ export class Master {
       failure: this.#failure,
       pid: this.#options.pid,
     });
-  }
-
-  #live(): Connection {
-    const isOpen = this.#state === "ready" || this.#state === "closing";
-    if (this.#connection !== undefined && isOpen) return this.#connection;
-    throw noLink(this.config.host, this.#state, this.#failure);
   }
 
   #established(connection: Connection): void {

@@ -2,11 +2,13 @@
 import { TundError } from "../../shared/errors.ts";
 import { formatBind, type ForwardSpec } from "../../shared/forward-spec.ts";
 import { Forward, type Wishes } from "../forwards/forward.ts";
+import type { FixedDestination } from "../forwards/local.ts";
 import { openWhenLinked } from "../forwards/outbound.ts";
 import { Parking } from "../forwards/parking.ts";
 import { pointFor } from "../forwards/points.ts";
 import type { SettledSpec } from "../forwards/settled.ts";
 import type { House } from "./house.ts";
+import type { Originator } from "../ssh/channel.ts";
 import type { ForwardingConfig } from "../ssh/forwarding-config.ts";
 import { newId } from "./ids.ts";
 import type { Master } from "./master.ts";
@@ -139,11 +141,11 @@ export function makeForward(
   const link = {
     outlook: () => master.outlook,
     want: () => master.want(),
-    openChannel: master.openChannel.bind(master),
+    openChannel: async (from: Originator, to: FixedDestination) => master.live().openChannel(from, to),
   };
   const point = pointFor(making.spec, {
     openChannel: (from, to, socket) => openWhenLinked({ link, parking, clock }, from, to, socket),
-    listenThere: (bind, onOpen) => master.listen(bind, onOpen),
+    listenThere: async (bind, onOpen) => master.live().listen(bind, onOpen),
     streamLocal,
     permits,
     clock,

@@ -13,6 +13,7 @@ interface Face {
   state: MasterState;
   keptBy: ReadonlySet<string>;
   warnings: readonly string[];
+  via: readonly string[];
 }
 
 /** What else decides its record. */
@@ -29,7 +30,7 @@ interface Inside {
 
 /** Makes it. */
 export function masterRecord(face: Face, inside: Inside): MasterRecord {
-  const { config, names, state, keptBy, warnings } = face;
+  const { config, names, state, keptBy, warnings, via } = face;
   const { connection, carried, since, retryAt, connects, failure, pid } = inside;
   return {
     host: config.host,
@@ -47,7 +48,7 @@ export function masterRecord(face: Face, inside: Inside): MasterRecord {
     reconnects: Math.max(0, connects - 1),
     failure,
     retryAt: retryAt === null ? null : timestamp(retryAt),
-    via: [],
+    via: [...via],
     muxSocket: null,
     warnings: [...warnings],
     forwards: carried.forwards.length,

@@ -119,7 +119,7 @@ export class Registry {
 
   /** Probes the link itself. @throws TundError NOT_FOUND, PROBE_TIMEOUT, CONNECTION_LOST */
   async check(host: string): Promise<Check> {
-    const roundTripMs = await this.#roster.named(host).probe(CHECK_DEADLINE_MS);
+    const roundTripMs = await this.#roster.named(host).live().probe(CHECK_DEADLINE_MS);
     return { host, pid: this.#options.pid, roundTripMs };
   }
 

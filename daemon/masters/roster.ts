@@ -5,9 +5,11 @@ import { TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
 import type { Log } from "../../shared/log.ts";
 import type { ForwardingConfig } from "../ssh/forwarding-config.ts";
+import type { Connection } from "../ssh/connection.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
 import { isUnresolved, unresolved } from "../ssh/unresolved.ts";
-import type { Dial } from "./attempts.ts";
+import type { Attempt, Dial } from "./attempts.ts";
+import { Hops } from "./hops.ts";
 import { Master, type MasterOptions } from "./master.ts";
 
 export interface RosterOptions {
@@ -44,11 +46,17 @@ export class Roster {
   readonly #masters = new Map<string, Master>();
   /** were ready once, or are to be kept: a failure does not remove them */
   readonly #lasting = new WeakSet<Master>();
+  readonly #hops: Hops;
   #closing = false;
 
   constructor(options: RosterOptions, events: RosterEvents) {
     this.#options = options;
     this.#events = events;
+    this.#hops = new Hops({
+      acquire: ({ name, options: given }) => this.#hop(name, given),
+      release: (hop) => this.release(hop),
+      clock: options.clock,
+    });
   }
 
   /** In the order in which their first names came. */
@@ -114,7 +122,8 @@ export class Roster {
   /** A command that needed a master has failed: one that nobody else needs ends. */
   release(master: Master): void {
     // Another command may be waiting for the next attempt.
-    if (master.forwards.length === 0 && !this.#lasting.has(master) && !master.isAwaited) master.exit();
+    const isNeeded = this.#lasting.has(master) || master.isAwaited || this.#hops.isHop(master);
+    if (master.forwards.length === 0 && !isNeeded) master.exit();
   }
 
   /** Lets a master stay, whether or not it can be reached. */
@@ -176,6 +185,7 @@ export class Roster {
 
   // One that kept a place for another has nothing more to say once that one is there.
   #changed(master: Master): void {
+    if (master.state === "idle") this.#hops.leave(master);
     const isNamed = [...master.names].some((name) => this.#names.get(name)?.master === master);
     if (isNamed) this.#events.onChange(master);
   }
@@ -229,22 +239,45 @@ export class Roster {
     return master;
   }
 
-  #create(config: HostConfig, start: MasterOptions["start"], dial = this.#options.dial): Master {
+  // One that leads to others is used as it is; whatever options it was connected with.
+  async #hop(name: string, options: ConnectionOptions): Promise<Master> {
+    const standing = this.#names.get(name)?.master;
+    if (standing !== undefined && !isUnresolved(standing.config)) return standing;
+    return (await this.acquire(name, options)).master;
+  }
+
+  async #dial(of: () => Master, attempt: Attempt): Promise<Connection> {
+    await Promise.resolve(); // a master dials while it is being made
+    const master = of();
+    const { way } = attempt.config;
+    const wire = way.kind === "jump" ? await this.#hops.wireTo(master, way.hop) : undefined;
+    try {
+      return await this.#options.dial({ ...attempt, wire });
+    } catch (error) {
+      wire?.destroy();
+      throw error;
+    }
+  }
+
+  #create(config: HostConfig, start: MasterOptions["start"], dial?: Dial): Master {
     const { clock, random, pid, log } = this.#options;
-    const { onReady } = this.#events;
-    const master = new Master({
+    const master: Master = new Master({
       config,
-      dial,
+      dial: dial ?? ((attempt) => this.#dial(() => master, attempt)),
       clock,
       random,
       pid,
       log: log.child({ host: config.host }),
       start,
-      onReady,
+      onReady: (ready) => {
+        this.#events.onReady(ready);
+        this.#hops.readied(ready);
+      },
       onChange: (changed) => this.#changed(changed),
     });
     this.#masters.set(config.identity, master);
     void master.ended.then(() => {
+      this.#hops.leave(master);
       for (const name of master.names) if (this.#names.get(name)?.master === master) this.#names.delete(name);
       if (this.#masters.get(master.config.identity) === master) this.#masters.delete(master.config.identity);
     });

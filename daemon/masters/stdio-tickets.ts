@@ -18,7 +18,7 @@ export class StdioTickets {
 
   /** Opens a channel on a master that is ready, and gives its ticket. @throws TundError why not */
   async open(master: Master, to: string): Promise<string> {
-    const opening = master.openChannel({ address: "127.0.0.1", port: 0 }, parseStdioDestination(to));
+    const opening = master.live().openChannel({ address: "127.0.0.1", port: 0 }, parseStdioDestination(to));
     const channel = await withinDeadline(opening, this.#clock);
     const ticket = randomBytes(18).toString("base64url");
     const stdio = new Stdio(channel, this.#clock, () => {

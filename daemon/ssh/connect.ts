@@ -1,5 +1,4 @@
 // From a host's configuration to an authenticated connection. A new ssh2 Client for each attempt.
-import type { Socket } from "node:net";
 import { Client } from "ssh2";
 import type { Clock, Timer } from "../../shared/clock.ts";
 import { TundError } from "../../shared/errors.ts";
@@ -13,9 +12,13 @@ import { HostVerifier } from "./host-verifier.ts";
 import { gatherIdentities } from "./identities.ts";
 import { knownKeyTypes, readKnownHosts } from "./known-hosts.ts";
 import { Login } from "./login.ts";
+import { startProxyCommand } from "./proxy-command.ts";
+import type { Wire } from "./wire.ts";
 
 export interface ConnectOptions {
   config: HostConfig;
+  /** what it goes over, where another master leads to the host */
+  wire?: Wire | undefined;
   clock: Clock;
   log: Log;
   /** ends the attempt, and the connection that it became */
@@ -27,7 +30,7 @@ export interface ConnectOptions {
  * @throws TundError for whatever kept it from coming up
  */
 export async function connect(options: ConnectOptions): Promise<Connection> {
-  const { config, clock, log, signal } = options;
+  const { config, clock, log } = options;
   const [identities, known] = await Promise.all([
     gatherIdentities(config, clock),
     readKnownHosts(config.knownHostsFiles),
@@ -36,7 +39,7 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
   const verifier = new HostVerifier(config, known.hosts, log);
   const login = new Login(config.user, identities);
   const algorithms = offeredAlgorithms(config, knownKeyTypes(known.hosts, config));
-  const socket = await dial(config, clock, signal);
+  const socket = await reach(options);
   const client = new Client();
   const connection = new Connection({ client, socket, config, clock });
   await new Handshake({ client, socket, config, clock, verifier, login }).run(() =>
@@ -56,9 +59,19 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
   return connection;
 }
 
+async function reach({ config, wire, clock, signal }: ConnectOptions): Promise<Wire> {
+  const { way, host } = config;
+  if (way.kind === "command") return startProxyCommand({ ...way, host, clock, signal });
+  if (wire === undefined) return dial(config, clock, signal);
+  const abort = () => wire.destroy();
+  signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
+  return wire;
+}
+
 interface HandshakeParts {
   client: Client;
-  socket: Socket;
+  socket: Wire;
   config: HostConfig;
   clock: Clock;
   verifier: HostVerifier;

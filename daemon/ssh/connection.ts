@@ -1,5 +1,4 @@
 // One authenticated SSH connection: channels, liveness, and a single end. It is never reused: ssh2's Client does not survive that.
-import type { Socket } from "node:net";
 import type { Client, ClientChannel } from "ssh2";
 import type { Clock } from "../../shared/clock.ts";
 import { TundError } from "../../shared/errors.ts";
@@ -15,20 +14,21 @@ import {
   RemoteListeners,
   type RemoteOpen,
 } from "./remote-listeners.ts";
+import type { Wire } from "./wire.ts";
 import { hasUsablePacketSize, ping, serverVersion } from "./ssh2-private.ts";
 
 const GOODBYE_MS = 1000;
 
 interface ConnectionParts {
   client: Client;
-  socket: Socket;
+  socket: Wire;
   config: HostConfig;
   clock: Clock;
 }
 
 export class Connection {
   readonly #client: Client;
-  readonly #socket: Socket;
+  readonly #socket: Wire;
   readonly #config: HostConfig;
   readonly #clock: Clock;
   readonly #link: Link;
@@ -133,6 +133,14 @@ export class Connection {
         this.#lost(new Error(`no sign of life within ${deadlineMs / 1000} s of the network's change`)),
       );
     });
+  }
+
+  /** Opens a channel to a path, or to a host and port. @throws TundError CHANNEL_*, CONNECTION_LOST */
+  async openChannel(
+    from: Originator,
+    to: { path: string } | { host: string; port: number },
+  ): Promise<Channel> {
+    return "path" in to ? this.openUnix(to.path) : this.openTcp(from, to);
   }
 
   /** Opens a direct-tcpip channel (RFC 4254 section 7.2). @throws TundError CHANNEL_*, CONNECTION_LOST */

@@ -1,23 +1,30 @@
 // The TCP connection below a master: ours, so that it can be destroyed, watched and tuned whatever ssh2 does.
 import { lookup } from "node:dns/promises";
-import { connect, type Socket } from "node:net";
+import { connect, isIPv6, type Socket } from "node:net";
+import { networkInterfaces } from "node:os";
 import type { Clock } from "../../shared/clock.ts";
 import { errnoOf, messageOf, TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
 import type { HostConfig } from "./host-config.ts";
 
+const BETWEEN_ATTEMPTS_MS = 1000; // sshconnect.c
+
 /**
- * Connects to a host: every address that its name has, in the resolver's order, as ssh does, each within ConnectTimeout.
- * The socket has a permanent 'error' listener; `signal` destroys it, now or later.
+ * Connects to a host: every address that its name has, in the resolver's order, as ssh does, each within ConnectTimeout;
+ * all of it ConnectionAttempts times. The socket has a permanent 'error' listener; `signal` destroys it, now or later.
  * @throws TundError HOST_UNREACHABLE, or CONNECT_TIMEOUT when the last address did not answer in time
  */
 export async function dial(config: HostConfig, clock: Clock, signal: AbortSignal): Promise<Socket> {
   let failure = new TundError("HOST_UNREACHABLE", `${config.hostname} has no address`);
-  for (const address of await resolve(config)) {
-    try {
-      return await dialAddress(address, { config, clock, signal });
-    } catch (error) {
-      failure = error as TundError;
+  const addresses = await resolve(config);
+  for (let attempt = 0; attempt < config.connectionAttempts && !signal.aborted; attempt++) {
+    if (attempt > 0) await new Promise<void>((go) => void clock.after(BETWEEN_ATTEMPTS_MS, go));
+    for (const address of addresses) {
+      try {
+        return await dialAddress(address, { config, clock, signal });
+      } catch (error) {
+        failure = error as TundError;
+      }
     }
   }
   throw failure;
@@ -39,7 +46,8 @@ interface Attempt {
 }
 
 function dialAddress(address: string, { config, clock, signal }: Attempt): Promise<Socket> {
-  const { hostname, port, bindAddress, connectTimeoutMs, tcpKeepAlive } = config;
+  const { hostname, port, connectTimeoutMs, tcpKeepAlive } = config;
+  const localAddress = boundAddress(address, config);
   const numeric = formatAddress(address, port);
   const where = address === hostname ? numeric : `${hostname} (${numeric})`;
   return new Promise((connected, failed) => {
@@ -49,7 +57,7 @@ function dialAddress(address: string, { config, clock, signal }: Attempt): Promi
       noDelay: true,
       keepAlive: tcpKeepAlive,
       signal,
-      ...(bindAddress === null ? {} : { localAddress: bindAddress }),
+      ...(localAddress === undefined ? {} : { localAddress }),
     });
     const timer = clock.after(connectTimeoutMs, () => {
       socket.destroy();
@@ -65,6 +73,16 @@ function dialAddress(address: string, { config, clock, signal }: Attempt): Promi
       connected(socket);
     });
   });
+}
+
+// Of an interface, its first address of the family that is dialled (sshconnect.c).
+function boundAddress(to: string, { bindAddress, bindInterface }: HostConfig): string | undefined {
+  if (bindAddress !== null) return bindAddress;
+  if (bindInterface === null) return undefined;
+  const family = isIPv6(to) ? "IPv6" : "IPv4";
+  const found = networkInterfaces()[bindInterface]?.find((one) => one.family === family);
+  if (found !== undefined) return found.address;
+  throw new TundError("HOST_UNREACHABLE", `BindInterface ${bindInterface} has no ${family} address here`);
 }
 
 const reasons: Record<string, string> = {

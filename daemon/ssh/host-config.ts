@@ -7,6 +7,7 @@ import { errnoOf, TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
 import { type ForwardingConfig, forwardingConfig } from "./forwarding-config.ts";
 import { parseSettings, type Settings } from "./settings.ts";
+import { jumpHost, splitHops, type Way, wayOf } from "./way.ts";
 import { type Person, type TokenSource, expandPath, tokensOf } from "./tokens.ts";
 
 /** Everything that decides a connection, resolved. */
@@ -18,6 +19,11 @@ export interface HostConfig {
   user: string;
   family: 0 | 4 | 6;
   bindAddress: string | null;
+  /** the network interface whose address is bound */
+  bindInterface: string | null;
+  /** how often each address is tried */
+  connectionAttempts: number;
+  way: Way;
   connectTimeoutMs: number;
   keepaliveIntervalMs: number;
   keepaliveCountMax: number;
@@ -76,12 +82,14 @@ export class HostResolver {
 
   /**
    * Resolves a host with the options that came with it.
-   * @throws TundError HOST_CONFIG_FAILED with ssh's own words, SSH_NOT_FOUND, UNSUPPORTED for a way there that is not built yet
+   * @throws TundError HOST_CONFIG_FAILED with ssh's own words, SSH_NOT_FOUND, UNSUPPORTED for ProxyUseFdpass
    */
   async resolve(host: string, options: ConnectionOptions = {}): Promise<HostConfig> {
-    const [settings, defaults] = await Promise.all([this.#ask(host, options), this.#sshDefaults()]);
-    refuseUnsupported(host, settings);
-    return toHostConfig(host, { settings, defaults, person: this.#person });
+    const { host: last, jump } = splitHops(host);
+    const { configFile } = options;
+    const asked = jump === undefined ? options : { ...options, jump };
+    const [settings, defaults] = await Promise.all([this.#ask(last, asked), this.#sshDefaults()]);
+    return { ...toHostConfig(last, { settings, defaults, person: this.#person, configFile }), host };
   }
 
   async #ask(host: string, options: ConnectionOptions): Promise<Settings> {
@@ -143,25 +151,15 @@ const complaint = (stderr: string): string => {
   return lines.join("; ") || "it gave no reason";
 };
 
-function refuseUnsupported(host: string, settings: Settings): void {
-  for (const name of ["proxyjump", "proxycommand"] as const) {
-    const value = settings.get(name)?.[0];
-    if (value === undefined || value === "none") continue;
-    const option = name === "proxyjump" ? "ProxyJump" : "ProxyCommand";
-    throw new TundError(
-      "UNSUPPORTED",
-      `${host} is reached by '${option} ${value}', which tund cannot do yet`,
-    );
-  }
-}
-
 interface Resolution {
   settings: Settings;
   defaults: Settings;
   person: Person;
+  /** the -F that came with the request */
+  configFile: string | undefined;
 }
 
-function toHostConfig(host: string, { settings, defaults, person }: Resolution): HostConfig {
+function toHostConfig(host: string, { settings, defaults, person, configFile }: Resolution): HostConfig {
   const value = (name: string): string => settings.get(name)?.[0] ?? "";
   const flag = (name: string): boolean => ["yes", "true"].includes(value(name));
   const source: TokenSource = {
@@ -170,7 +168,7 @@ function toHostConfig(host: string, { settings, defaults, person }: Resolution):
     port: Number(value("port")),
     user: value("user"),
     hostKeyAlias: value("hostkeyalias") || null,
-    proxyJump: "",
+    proxyJump: jumpHost(settings),
   };
   const tokens = tokensOf(source, person);
   const identityFiles = (settings.get("identityfile") ?? [])
@@ -184,6 +182,9 @@ function toHostConfig(host: string, { settings, defaults, person }: Resolution):
     user: source.user,
     family: { inet: 4 as const, inet6: 6 as const }[value("addressfamily")] ?? 0,
     bindAddress: value("bindaddress") || null,
+    bindInterface: value("bindinterface") || null,
+    connectionAttempts: Number(value("connectionattempts")) || 1,
+    way: wayOf(settings, tokens, { configFile, shell: person.env["SHELL"] || "/bin/sh" }),
     ...timing(value),
     tcpKeepAlive: flag("tcpkeepalive"),
     identityFiles,

@@ -1,16 +1,16 @@
 // The master's TCP connection as the channels above it see it: how much is queued, and when it has drained.
-import type { Socket } from "node:net";
+import type { Wire } from "./wire.ts";
 
 // ssh2 writes whatever it is given and ignores the socket's answer: without a gate, each upload dumps its whole window
 // (2 MiB) into this queue, and a keystroke on another channel waits behind it. 128 KiB keeps both rate and round trip.
 const GATE_BYTES = 128 * 1024;
 
 export class Link {
-  readonly #socket: Socket;
+  readonly #socket: Wire;
   #waiting: (() => void)[] = [];
   #gone = false;
 
-  constructor(socket: Socket) {
+  constructor(socket: Wire) {
     this.#socket = socket;
     const end = () => {
       this.#gone = true;

@@ -194,18 +194,13 @@ describe("a host that cannot be reached", () => {
     expect(unknown.stderr).toContain("cannot resolve no-such-host.invalid: ");
   });
 
-  it("has no algorithm in common, or is reached in a way that is not there yet: it is said", async () => {
+  it("is offered only algorithms that tund does not have: it is said", async () => {
     const none = await connect({ Ciphers: "chacha20-poly1305@openssh.com" });
     expect(none.code).toBe(0);
     const kex = await connect({ KexAlgorithms: "sntrup761x25519-sha512@openssh.com" });
     expect({ code: kex.code, stderr: kex.stderr }).toMatchObject({
       code: 1,
       stderr: expect.stringContaining("KexAlgorithms names nothing that tund has") as string,
-    });
-    const jump = await connect({ ProxyJump: "bastion" });
-    expect({ code: jump.code, stderr: jump.stderr }).toMatchObject({
-      code: 1,
-      stderr: expect.stringContaining("ProxyJump bastion") as string,
     });
   });
 

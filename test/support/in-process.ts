@@ -25,7 +25,7 @@ export async function startInProcess(sshConfig: string, clock: Clock = systemClo
   const resolver = new HostResolver({ person, configFile: sshConfig });
   const registry = new Registry({
     resolve: (host, options) => resolver.resolve(host, options),
-    dial: (config, signal) => connect({ config, clock, log: silent, signal }),
+    dial: (attempt) => connect({ ...attempt, clock, log: silent }),
     clock,
     store: { save: () => Promise.resolve() },
     parking: { ms: 30_000, most: 256 },

@@ -237,11 +237,11 @@ describe("help", () => {
     expect(out).toMatch(/^ {2}-g +/m);
   });
 
-  it("tells every form of a forward, and what is not there yet", async () => {
+  it("tells every form of a forward", async () => {
     const { out } = await tunctl("help", "forward");
     for (const form of ["/path:host:hostport", "/path:/path", "[bind_address:]port:/path"])
       expect(out).toContain(form);
-    expect(out.match(/^.*not yet.*$/gm)).toEqual([expect.stringContaining("-J HOST")]);
+    expect(out).not.toContain("not yet");
   });
 
   it("tells ssh's own spelling, and that its cancel never fails", async () => {

@@ -181,9 +181,14 @@ describe("a host, as ssh -G resolves it,", () => {
     ["", "bad host", {}, "HOST_CONFIG_FAILED", /hostname contains invalid characters/],
     ["", "-oProxyCommand=x", {}, "HOST_CONFIG_FAILED", /hostname contains invalid characters/],
     ["", "h", { configFile: "/no/such" }, "HOST_CONFIG_FAILED", /Can't open user config file \/no\/such/],
-    ["ProxyJump b", "h", {}, "UNSUPPORTED", /h is reached by 'ProxyJump b', which tund cannot do yet/],
-    ["", "h", { jump: "b" }, "UNSUPPORTED", /ProxyJump b/],
-    ["ProxyCommand nc %h %p", "h", {}, "UNSUPPORTED", /ProxyCommand nc/],
+    [
+      "ProxyCommand nc %h %p\nProxyUseFdpass yes",
+      "h",
+      {},
+      "UNSUPPORTED",
+      /ProxyUseFdpass of ProxyCommand 'nc %h %p'/,
+    ],
+    ["ProxyCommand nc %Z", "h", {}, "HOST_CONFIG_FAILED", /the token %Z is not known|unknown key %Z/],
     ["IdentityFile /x/%Z", "h", {}, "HOST_CONFIG_FAILED", /the token %Z is not known/],
     ["IdentityFile ${NOT_SET_HERE}/x", "h", {}, "HOST_CONFIG_FAILED", /NOT_SET_HERE is not set/],
   ] as const)("is refused with a reason: %s, %s, %j", async (config, host, options, code, message) => {
@@ -191,6 +196,20 @@ describe("a host, as ssh -G resolves it,", () => {
       (error: unknown) => error,
     );
     expect(failure).toMatchObject({ code, message: expect.stringMatching(message) as string });
+  });
+
+  it.each([
+    ["", "h", {}, { kind: "direct" }],
+    ["ProxyJump b", "h", {}, { kind: "jump", hop: { name: "b", options: {} } }],
+    ["ProxyJump u@b:22", "h", {}, { kind: "jump", hop: { name: "ssh://u@b:22" } }],
+    ["ProxyJump [::1]:2022", "h", {}, { kind: "jump", hop: { name: "ssh://[::1]:2022" } }],
+    ["", "h", { jump: "a,u@b:3" }, { kind: "jump", hop: { name: "a,u@b:3" } }],
+    ["", "a,u@b:3", {}, { kind: "jump", hop: { name: "a" } }],
+    ["ProxyJump none", "h", {}, { kind: "direct" }],
+    ["ProxyCommand nc -w 5 %h %p %r %%", "me@h", {}, { kind: "command", command: "nc -w 5 h 22 me %" }],
+    ["ProxyCommand nc\nProxyJump b", "h", {}, { kind: "command", command: "nc" }],
+  ] as const)("tells the way there: %s, %s, %j", async (config, host, options, way) => {
+    expect((await resolve(config, host, options as ConnectionOptions)).way).toMatchObject(way);
   });
 
   it("says so when there is no ssh, and recovers when there is", async () => {

@@ -1,0 +1,116 @@
+// Hosts that lead to others (ProxyJump): each is a master like any other, shared by all who are behind it.
+import type { Clock } from "../../shared/clock.ts";
+import { TundError } from "../../shared/errors.ts";
+import { asTundError } from "../forwards/failure-record.ts";
+import { withinDeadline } from "../forwards/outbound.ts";
+import { channelWire, type Wire } from "../ssh/wire.ts";
+import type { Hop } from "../ssh/way.ts";
+import type { Master } from "./master.ts";
+
+export interface HopsOptions {
+  /** finds or makes the master of a hop. @throws TundError when ssh_config cannot be resolved */
+  acquire: (hop: Hop) => Promise<Master>;
+  /** called when nobody is behind a hop any more */
+  release: (hop: Master) => void;
+  clock: Clock;
+}
+
+export class Hops {
+  readonly #options: HopsOptions;
+  /** the hop that each master behind one is reached by way of */
+  readonly #leads = new Map<Master, Master>();
+  /** who could not go on for want of its hop */
+  readonly #stranded = new Set<Master>();
+
+  constructor(options: HopsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The way to a master that is behind another one: a channel of that one, which is connected first if need be.
+   * @throws TundError why there is none, as the hop has it
+   */
+  async wireTo(master: Master, hop: Hop): Promise<Wire> {
+    this.#stranded.delete(master);
+    try {
+      const lead = await this.#options.acquire(hop);
+      this.#follow(master, lead);
+      await this.#ready(master, lead);
+      master.via = [...lead.via, lead.config.host];
+      return await this.#open(master, lead);
+    } catch (error) {
+      const { code, message, cause, details } = asTundError(error);
+      this.#stranded.add(master);
+      throw new TundError(code, `by way of ${hop.name}: ${message}`, { cause, ...(details && { details }) });
+    }
+  }
+
+  /** A master has its link: who was stopped by its being away goes on. */
+  readied(lead: Master): void {
+    for (const master of this.#stranded)
+      if (this.#leads.get(master) === lead) {
+        this.#stranded.delete(master);
+        master.retry();
+      }
+  }
+
+  /** A master does not need its hop any more: it has ended, or is at rest. */
+  leave(master: Master): void {
+    const lead = this.#leads.get(master);
+    this.#leads.delete(master);
+    this.#stranded.delete(master);
+    if (lead !== undefined && !this.isHop(lead)) this.#options.release(lead);
+  }
+
+  /** Whether others are reached by way of it. */
+  isHop(master: Master): boolean {
+    return [...this.#leads.values()].includes(master);
+  }
+
+  #follow(master: Master, lead: Master): void {
+    const before = this.#leads.get(master);
+    this.#leads.set(master, lead);
+    if (before !== undefined && before !== lead && !this.isHop(before)) this.#options.release(before);
+    for (let at: Master | undefined = lead; at !== undefined; at = this.#leads.get(at))
+      if (at === master) {
+        this.#leads.delete(master);
+        if (!this.isHop(lead)) this.#options.release(lead);
+        throw new TundError(
+          "HOST_CONFIG_FAILED",
+          `ProxyJump goes in a circle: ${master.config.host} is reached by way of itself`,
+        );
+      }
+  }
+
+  // One that waits to dial again is not hurried by everyone behind it, unless a person waits there.
+  async #ready(master: Master, lead: Master): Promise<void> {
+    if (master.isAwaited || ["ready", "connecting", "idle"].includes(lead.state)) return lead.whenReady();
+    const { failure, state } = lead.snapshot();
+    throw new TundError(
+      failure?.code ?? "CONNECTION_LOST",
+      `its master is ${state}${failure === null ? "" : `: ${failure.message}`}`,
+    );
+  }
+
+  async #open(master: Master, lead: Master): Promise<Wire> {
+    let wire: Wire | undefined;
+    const passenger = { connections: 1, dropConnections: () => void wire?.destroy() };
+    const left = () => {
+      passenger.connections = 0;
+      lead.connectionEnded();
+    };
+    lead.carry(passenger);
+    try {
+      const { hostname, port, connectTimeoutMs } = master.config;
+      const opening = lead.live().openChannel({ address: "127.0.0.1", port: 0 }, { host: hostname, port });
+      const channel = await withinDeadline(opening, this.#options.clock, connectTimeoutMs);
+      return (wire = channelWire(channel, left));
+    } catch (error) {
+      left();
+      const { code, message } = asTundError(error);
+      // That the hop cannot lead there may pass, as an unreachable network may.
+      const isRefusal = code.startsWith("CHANNEL_");
+      throw new TundError(isRefusal ? "HOST_UNREACHABLE" : code, message, { cause: error });
+    }
+  }
+}

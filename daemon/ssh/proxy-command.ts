@@ -1,0 +1,90 @@
+// ProxyCommand of ssh_config(5): a program whose stdin and stdout are the way to the server.
+import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { once } from "node:events";
+import type { Readable, Writable } from "node:stream";
+import type { Clock } from "../../shared/clock.ts";
+import { messageOf, TundError } from "../../shared/errors.ts";
+import { JoinedWire, type Wire } from "./wire.ts";
+
+export interface ProxyCommandOptions {
+  /** with its tokens expanded */
+  command: string;
+  /** for messages: the host that it leads to */
+  host: string;
+  /** the shell that runs it (ssh takes $SHELL) */
+  shell: string;
+  clock: Clock;
+  /** ends it, now or later */
+  signal: AbortSignal;
+}
+
+// What is kept of its stderr, for the failure.
+const MOST_SAID = 2048;
+const PATIENCE_MS = 2000;
+
+type Child = ChildProcessByStdio<Writable, Readable, Readable>;
+
+/**
+ * Starts the command as ssh does (`SHELL -c 'exec COMMAND'`, sshconnect.c). The wire ends when the command does, with what
+ * it said; the end of the wire ends the command, and whatever it started: SIGHUP first, as ssh does, then SIGKILL.
+ * @throws TundError HOST_UNREACHABLE when it cannot be started
+ */
+export async function startProxyCommand(options: ProxyCommandOptions): Promise<Wire> {
+  const { command, host, shell, clock, signal } = options;
+  const failure = (why: string, cause?: unknown) =>
+    new TundError("HOST_UNREACHABLE", `ProxyCommand of ${host}: ${why}`, { cause });
+  const child = spawn(shell, ["-c", `exec ${command}`], { stdio: "pipe", detached: true }) as Child;
+  try {
+    await once(child, "spawn");
+  } catch (error) {
+    throw failure(`cannot run ${shell}: ${messageOf(error)}`, error);
+  }
+  child.on("error", () => undefined);
+  const said = lastWords(child.stderr);
+  const isOver = () => child.exitCode !== null || child.signalCode !== null;
+  const wire = new JoinedWire({
+    readable: child.stdout,
+    write: (chunk, done) => void child.stdin.write(chunk, () => done()),
+    end: () => void child.stdin.end(),
+    close: () => {
+      for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
+      if (isOver()) return;
+      signalGroup(child, "SIGHUP");
+      clock.after(PATIENCE_MS, () => isOver() || signalGroup(child, "SIGKILL"));
+    },
+  });
+  const ended = () => wire.destroy(failure(`${howItEnded(child)}${said()}`));
+  child.stdin.on("error", () => undefined); // it does not read any more: its end says why
+  child.once("close", ended);
+  // One that only closed its stdout is of no more use either.
+  child.stdout.once("end", () => clock.after(PATIENCE_MS, ended));
+  const abort = () => wire.destroy();
+  signal.addEventListener("abort", abort, { once: true });
+  wire.once("close", () => signal.removeEventListener("abort", abort));
+  if (signal.aborted) abort();
+  return wire;
+}
+
+function lastWords(stderr: Readable): () => string {
+  let text = "";
+  stderr.on("error", () => undefined);
+  stderr.on("data", (chunk: Buffer) => (text = (text + chunk.toString()).slice(-MOST_SAID)));
+  return () => {
+    const lines = text.split(/[\r\n]+/).filter((line) => line.trim() !== "");
+    return lines.length === 0 ? "" : `: ${lines.join("; ")}`;
+  };
+}
+
+function howItEnded({ exitCode, signalCode }: Child): string {
+  if (signalCode !== null) return `it was ended by ${signalCode}`;
+  return exitCode === null ? "it closed its stdout" : `it ended with exit code ${exitCode}`;
+}
+
+// It leads a process group of its own, so that what it started goes with it.
+function signalGroup({ pid }: Child, signal: NodeJS.Signals): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, signal);
+  } catch {
+    // it has ended meanwhile
+  }
+}
