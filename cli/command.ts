@@ -29,6 +29,8 @@ export interface Context {
   /** stdout as bytes. */
   readonly rawStdout: RawSink;
   readonly stderr: Sink;
+  /** Opens the controlling terminal: its descriptor, or null where there is none. */
+  readonly openTerminal: () => number | null;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /** The text of services(5). */

@@ -43,7 +43,8 @@ function open(socketPath: string, host: string | undefined, signal?: AbortSignal
   });
 }
 
-async function hearLines(stream: IncomingMessage, hear: (line: string) => boolean): Promise<void> {
+/** Hears a stream line by line until `hear` gives false. @throws TundError DAEMON_UNREACHABLE when it ends before */
+export async function hearLines(stream: IncomingMessage, hear: (line: string) => boolean): Promise<void> {
   let rest = "";
   stream.setEncoding("utf8");
   for await (const chunk of stream) {

@@ -24,6 +24,13 @@ export function remark(invocation: Invocation, message: string): void {
   if (context.stdout.isTTY && !quiet) context.stderr.write(`${plain(message)}\n`);
 }
 
+/** Shows what somebody else has to say (a server's banner), unless -q. */
+export function remarkAs({ context, quiet }: Invocation, text: string): void {
+  if (quiet) return;
+  const lines = text.replace(/\r?\n$/, "").split(/\r?\n/);
+  context.stderr.write(lines.map((line) => `${plain(line)}\n`).join(""));
+}
+
 /** Shows help to whoever gave no verb. Gives the exit code. */
 export function refuse(context: Context, help: readonly string[]): number {
   context.stderr.write(`${help.join("\n")}\n`);

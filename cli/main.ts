@@ -1,5 +1,5 @@
 // The only file here that touches `process`.
-import { closeSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { errnoOf, TundError } from "../shared/errors.ts";
 import type { Context } from "./command.ts";
@@ -28,6 +28,13 @@ const context: Context = {
     end: () => new Promise((ended) => process.stdout.end(() => ended(closeSync(1)))),
   },
   stderr: process.stderr,
+  openTerminal: () => {
+    try {
+      return openSync("/dev/tty", "r+");
+    } catch {
+      return null;
+    }
+  },
   now: () => Date.now(),
   readServices: () => readFileSync("/etc/services", "utf8"),
 };

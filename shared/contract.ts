@@ -1,7 +1,19 @@
 // The control API, once: from these schemas come validation, handler types, the client's types and openapi.json.
 // Whoever imports this for its values pays for loading TypeBox: tunctl imports types only.
 import { type Static, Type } from "typebox";
-import { Check, ConnectionOptions, Event, Forward, Kind, Master, Port, Problem, Status } from "./records.ts";
+import {
+  CallerNote,
+  Check,
+  ConnectionOptions,
+  ConversationLine,
+  Event,
+  Forward,
+  Kind,
+  Master,
+  Port,
+  Problem,
+  Status,
+} from "./records.ts";
 import type { Verb } from "./routes.ts";
 
 const strict = { additionalProperties: false } as const;
@@ -24,7 +36,7 @@ const IdParams = Type.Object({ id: Type.String({ minLength: 1, maxLength: 64 }) 
 const HostQuery = Type.Object({ host: Type.Optional(Host) }, strict);
 
 const ConnectRequest = Type.Object(
-  { connection: Type.Optional(ConnectionOptions) },
+  { connection: Type.Optional(ConnectionOptions), caller: Type.Optional(CallerNote) },
   { ...strict, $id: "ConnectRequest" },
 );
 
@@ -32,6 +44,7 @@ export const OpenRequest = Type.Object(
   {
     host: Host,
     connection: Type.Optional(ConnectionOptions),
+    caller: Type.Optional(CallerNote),
     forwards: Type.Array(KindAndSpec, { minItems: 1, maxItems: 256 }),
     gatewayPorts: Type.Optional(Type.Boolean({ description: "-g: without a bind address, the wildcard" })),
     name: Type.Optional(Name),
@@ -99,6 +112,7 @@ const StdioRequest = Type.Object(
   {
     host: Host,
     connection: Type.Optional(ConnectionOptions),
+    caller: Type.Optional(CallerNote),
     destination: Type.String({ minLength: 1, maxLength: 1200, description: "host:port, [v6]:port or /path" }),
   },
   { ...strict, $id: "StdioRequest" },
@@ -112,6 +126,17 @@ const Stdio = Type.Object(
   },
   { ...strict, $id: "Stdio" },
 );
+
+const Answer = Type.Object(
+  {
+    prompt: Type.Integer({ minimum: 1 }),
+    answer: Type.Union([Type.String({ maxLength: 4096 }), Type.Null()], {
+      description: "null: none is given",
+    }),
+  },
+  { ...strict, $id: "Answer" },
+);
+const ConversationParams = Type.Object({ id: Type.String({ minLength: 1, maxLength: 64 }) }, strict);
 
 interface RouteSchema {
   summary: string;
@@ -193,6 +218,18 @@ export const contract = {
     produces: ["application/x-ndjson"],
     response: answers(Event),
   },
+  openConversation: {
+    summary:
+      "Be asked what logins need: name the conversation in a request; it ends with this stream of JSON lines",
+    produces: ["application/x-ndjson"],
+    response: answers(ConversationLine),
+  },
+  answerPrompt: {
+    summary: "Answer a question of a conversation",
+    params: ConversationParams,
+    body: Answer,
+    response: answers(Type.Object({}, strict)),
+  },
   openStdio: {
     summary: "Open a channel for the caller's own stdin and stdout (ssh -W); answers when it is open",
     body: StdioRequest,
@@ -201,6 +238,7 @@ export const contract = {
 } as const satisfies Record<Verb, RouteSchema>;
 
 export type OpenRequest = Static<typeof OpenRequest>;
+export type StdioRequest = Static<typeof StdioRequest>;
 export type Resolved = Static<typeof Resolved>;
 export type CancelRequest = Static<typeof CancelRequest>;
 

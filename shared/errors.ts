@@ -23,6 +23,7 @@ export const errors = {
   HOST_KEY_UNKNOWN: { status: 502, exit: 6 },
   HOST_KEY_CHANGED: { status: 502, exit: 6 },
   HOST_KEY_REVOKED: { status: 502, exit: 6 },
+  PROMPT_UNANSWERED: { status: 502, exit: 7 },
   AUTH_FAILED: { status: 502, exit: 7 },
   MASTER_CLOSING: { status: 409, exit: 1 },
   PROBE_TIMEOUT: { status: 504, exit: 8 },

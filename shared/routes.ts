@@ -17,6 +17,8 @@ export const routes = {
   resolveHost: { method: "POST", url: "/v1/resolve" },
   getMetrics: { method: "GET", url: "/metrics" },
   watchEvents: { method: "GET", url: "/v1/events" },
+  openConversation: { method: "POST", url: "/v1/conversations" },
+  answerPrompt: { method: "POST", url: "/v1/conversations/:id/answers" },
   openStdio: { method: "POST", url: "/v1/stdio" },
 } as const;
 

@@ -1,4 +1,5 @@
 import { formatAddress } from "../../shared/forward-spec.ts";
+import { remember, withCaller } from "../caller.ts";
 import type { Command } from "../command.ts";
 import { connectionOf, connectionOptions } from "../connection-options.ts";
 import { warn } from "../fail.ts";
@@ -10,10 +11,14 @@ export const connect: Command = {
   name: "connect",
   summary: "connect a host and keep it connected",
   usage: "[options] [HOST]",
-  options: connectionOptions,
+  options: [...connectionOptions, remember],
   most: 1,
   help: `Returns when its master is ready, with the LocalForward, RemoteForward and DynamicForward of its
 ssh_config. HOST is [user@]host, an ssh_config alias, or ssh://[user@]host[:port].
+
+What the login needs (a passphrase, a password, a code, a yes to an unknown host key) is asked here, at
+the terminal or by SSH_ASKPASS. Your agent is used where tund has none. If the link is lost later and
+needs you again, the host is blocked, and says why; connect resumes it.
 
 Examples:
   tunctl connect db
@@ -22,8 +27,12 @@ Examples:
   async run(invocation) {
     const connection = connectionOf(invocation);
     const host = await hostOrOnly(invocation, invocation.positionals[0]);
-    const body = connection === undefined ? {} : { connection };
-    const master = await invocation.call("connectMaster", { params: { host }, body });
+    const master = await withCaller(invocation, (asked) =>
+      invocation.call("connectMaster", {
+        params: { host },
+        body: { ...(connection !== undefined && { connection }), ...asked },
+      }),
+    );
     for (const warning of master.warnings) warn(invocation, warning);
     const server = master.server === null ? "" : `, ${master.server}`;
     confirm(invocation, master, () => [

@@ -1,5 +1,6 @@
 import { type Given, has, type Option, secondsOf, usageError, valuesOf } from "../args.ts";
 import type { OpenRequest } from "../../shared/contract.ts";
+import { remember, withCaller } from "../caller.ts";
 import type { Command } from "../command.ts";
 import { connectionOf, connectionOptions } from "../connection-options.ts";
 import { warn } from "../fail.ts";
@@ -39,6 +40,7 @@ export const forward: Command = {
     onDemand,
     idle,
     ...connectionOptions,
+    remember,
   ],
   most: 1,
   help: `SPEC of -L and -R:  [bind_address:]port:host:hostport    /path:host:hostport
@@ -70,7 +72,9 @@ Examples:
       ...(connection === undefined ? {} : { connection }),
       ...wishesOf(invocation.given),
     };
-    const opened = await invocation.call("openForwards", { body });
+    const opened = await withCaller(invocation, (asked) =>
+      invocation.call("openForwards", { body: { ...body, ...asked } }),
+    );
     for (const { spec, warnings } of opened.forwards)
       for (const warning of warnings) warn(invocation, `${spec}: ${warning}`);
     const ports = opened.forwards.flatMap(({ allocatedPort }) => allocatedPort ?? []);

@@ -1,5 +1,6 @@
 import { formatDestination, parseStdioDestination } from "../../shared/forward-spec.ts";
 import { usageError } from "../args.ts";
+import { withCaller } from "../caller.ts";
 import type { Command } from "../command.ts";
 import { connectionOf, connectionOptions } from "../connection-options.ts";
 import { hostOrOnly } from "../host.ts";
@@ -30,7 +31,9 @@ Examples:
     const connection = connectionOf(invocation);
     const host = await hostOrOnly(invocation, named);
     const body = { host, destination, ...(connection === undefined ? {} : { connection }) };
-    const { ticket } = await invocation.call("openStdio", { body });
+    const { ticket } = await withCaller(invocation, (asked) =>
+      invocation.call("openStdio", { body: { ...body, ...asked } }),
+    );
     // Loaded here, since no other verb needs it.
     const { joinStdio } = await import("../join-stdio.ts");
     await joinStdio(context, invocation.socketPath(), ticket);

@@ -6,10 +6,11 @@ import type { Clock } from "../../shared/clock.ts";
 import type { Verb } from "../../shared/routes.ts";
 import type { Registry } from "../masters/registry.ts";
 import type { Metrics } from "../metrics.ts";
+import { conversationStream } from "./conversation.ts";
 import { eventStream } from "./events.ts";
 
 /** What a handler answers with: the verb's own shape, or a stream of it. */
-type Answer<V extends Verb> = V extends "watchEvents" ? Readable : Output<V>;
+type Answer<V extends Verb> = V extends "watchEvents" | "openConversation" ? Readable : Output<V>;
 
 export type Handlers = { [V in Verb]: (input: Input<V>) => Promise<Answer<V>> };
 
@@ -25,7 +26,7 @@ export interface Behind {
 export const handlersOf = ({ registry, daemon, clock, metrics }: Behind): Handlers => ({
   getStatus: async () => ({ daemon, masters: await registry.masters() }),
   listMasters: async () => ({ masters: await registry.masters() }),
-  connectMaster: ({ params, body }) => registry.connect(params.host, body.connection),
+  connectMaster: ({ params, body }) => registry.connect(params.host, body),
   getMaster: ({ params }) => registry.master(params.host),
   exitMaster: ({ params }) => registry.exit(params.host),
   checkMaster: ({ params }) => registry.check(params.host),
@@ -41,8 +42,13 @@ export const handlersOf = ({ registry, daemon, clock, metrics }: Behind): Handle
   resolveHost: ({ body }) => registry.resolve(body.host, body.connection),
   getMetrics: async () => (await metrics()).text(),
   watchEvents: ({ querystring }) => eventStream(registry, clock, querystring.host),
+  openConversation: async () => conversationStream(registry),
+  answerPrompt: async ({ params, body }) => {
+    registry.conversations.answer(params.id, body.prompt, body.answer);
+    return {};
+  },
   openStdio: async ({ body }) => ({
-    ticket: await registry.openStdio(body.host, body.destination, body.connection),
+    ticket: await registry.openStdio(body),
   }),
   cancelForwards: async ({ body }) => ({ forwards: await registry.cancel(body) }),
 });

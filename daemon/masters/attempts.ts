@@ -2,15 +2,12 @@
 import type { Clock, Timer } from "../../shared/clock.ts";
 import type { Connection } from "../ssh/connection.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
-import type { Wire } from "../ssh/wire.ts";
 import { backoff } from "./backoff.ts";
 
 export interface Attempt {
   config: HostConfig;
   /** ends the attempt, and the connection that it became */
   signal: AbortSignal;
-  /** what it goes over, where another master leads to the host */
-  wire?: Wire | undefined;
 }
 
 /** Dials a host. @throws TundError why not */

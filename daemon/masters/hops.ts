@@ -5,6 +5,7 @@ import { asTundError } from "../forwards/failure-record.ts";
 import { withinDeadline } from "../forwards/outbound.ts";
 import { channelWire, type Wire } from "../ssh/wire.ts";
 import type { Hop } from "../ssh/way.ts";
+import { memberOf } from "./company.ts";
 import type { Master } from "./master.ts";
 
 export interface HopsOptions {
@@ -84,7 +85,8 @@ export class Hops {
 
   // One that waits to dial again is not hurried by everyone behind it, unless a person waits there.
   async #ready(master: Master, lead: Master): Promise<void> {
-    if (master.isAwaited || ["ready", "connecting", "idle"].includes(lead.state)) return lead.whenReady();
+    if (master.isAwaited || ["ready", "connecting", "idle"].includes(lead.state))
+      return lead.whenReady({ member: memberOf(master.company) });
     const { failure, state } = lead.snapshot();
     throw new TundError(
       failure?.code ?? "CONNECTION_LOST",

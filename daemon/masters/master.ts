@@ -9,11 +9,12 @@ import type { HostConfig } from "../ssh/host-config.ts";
 import { isUnresolved } from "../ssh/unresolved.ts";
 import { Attempts, type AttemptsOptions } from "./attempts.ts";
 import { Carried, type Passenger } from "./carried.ts";
+import { Company, silentMember } from "./company.ts";
 import { masterRecord } from "./record.ts";
 import { isEnding, noLink } from "./refusals.ts";
 import { Rest } from "./rest.ts";
 import { eventOfFailure, type MasterEvent, type MasterState, nextMasterState } from "./state.ts";
-import { Waiters } from "./waiters.ts";
+import { type Patience, Waiters } from "./waiters.ts";
 
 export interface MasterOptions extends Pick<AttemptsOptions, "dial" | "clock" | "random"> {
   config: HostConfig;
@@ -37,6 +38,8 @@ export class Master {
   warnings: string[] = [];
   /** the names that are to be kept connected, whatever they carry */
   readonly keptBy = new Set<string>();
+  /** those who wait for it */
+  readonly company = new Company();
   /** settles when the master has ended */
   readonly ended: Promise<void>;
   readonly #options: MasterOptions;
@@ -96,12 +99,17 @@ export class Master {
   }
 
   /** Waits until channels can be opened, dialling now if need be. @throws TundError why not, or what `deadline` rejects with */
-  async whenReady(deadline?: Promise<never>): Promise<void> {
-    if (this.#state === "ready") return;
+  async whenReady({ deadline, member = silentMember }: Patience = {}): Promise<void> {
     if (this.#state === "closing" || this.#state === "closed") throw this.#closing();
-    const outcome = this.#waiters.wait(deadline);
-    this.#apply("retry");
-    await outcome;
+    const leave = this.company.join(member);
+    try {
+      if (this.#state === "ready") return;
+      const outcome = this.#waiters.wait(deadline);
+      this.#apply("retry");
+      await outcome;
+    } finally {
+      leave();
+    }
   }
 
   /** What stood in its way is gone: dials now, unless it has its link or needs none. */
@@ -223,6 +231,8 @@ export class Master {
     this.#log.warn({ code: failure.code, cause: failure.cause }, failure.message);
     // In the state that it was lost in already: another attempt failed, and that is news too.
     if (!this.#apply(eventOfFailure(failure.code, this.#isNeeded))) this.#options.onChange(this);
+    // It wanted a person, and one has come since.
+    if (this.#state === "blocked" && this.company.cameLate) return void this.#apply("retry");
     if (this.outlook === "gone") this.#carried.linkGone(failure);
     this.#waiters.fail(failure);
   }

@@ -1,7 +1,8 @@
 // All masters and what they carry, in the API's own verbs: all that the control API (or whatever else drives tund) sees.
 import type { Socket } from "node:net";
-import type { CancelRequest, OpenRequest, Resolved } from "../../shared/contract.ts";
+import type { CancelRequest, OpenRequest, Resolved, StdioRequest } from "../../shared/contract.ts";
 import type {
+  CallerNote,
   Change,
   Check,
   ConnectionOptions,
@@ -14,6 +15,7 @@ import type { Forward } from "../forwards/forward.ts";
 import type { ParkingLimits } from "../forwards/parking.ts";
 import type { SavedHost, Store } from "../store.ts";
 import { openConfigured } from "./configured.ts";
+import { Conversations } from "./conversations.ts";
 import { Desired } from "./desired.ts";
 import { Journal, type Listener } from "./journal.ts";
 import type { Master } from "./master.ts";
@@ -42,6 +44,8 @@ export interface Watch {
 }
 
 export class Registry {
+  /** with those who ask for logins */
+  readonly conversations = new Conversations();
   readonly #options: RegistryOptions;
   readonly #roster: Roster;
   readonly #desired: Desired;
@@ -85,9 +89,13 @@ export class Registry {
    * Connects a host and keeps it connected, with the forwards that its ssh_config asks for.
    * @throws TundError why it could not be; a master that was not there before is not left then
    */
-  async connect(host: string, options?: ConnectionOptions): Promise<MasterRecord> {
+  async connect(
+    host: string,
+    { connection, caller }: { connection?: ConnectionOptions; caller?: CallerNote } = {},
+  ): Promise<MasterRecord> {
     const known = this.#roster.masters;
-    const found = await this.#roster.readyAnew(host, options);
+    const member = this.conversations.member(caller, host);
+    const found = await this.#roster.readyAnew(host, connection, { member });
     const { master } = found;
     try {
       await openConfigured(host, found, true, this.#house);
@@ -171,7 +179,8 @@ export class Registry {
 
   /** Sets up forwards, all or none; an identical one that stands is taken as it is. @throws TundError why not */
   async openForwards(request: OpenRequest): Promise<ForwardRecord[]> {
-    const opened = await openRequested(request, this.#house);
+    const member = this.conversations.member(request.caller, request.host);
+    const opened = await openRequested(request, member, this.#house);
     return opened.map((forward) => forward.snapshot());
   }
 
@@ -220,10 +229,11 @@ export class Registry {
   }
 
   /** Opens a channel for a caller's own stdin and stdout: the ticket to claim it with. @throws TundError why not */
-  async openStdio(host: string, to: string, options?: ConnectionOptions): Promise<string> {
-    parseStdioDestination(to);
-    const { master } = await this.#roster.ready(host, options);
-    return this.#stdio.open(master, to);
+  async openStdio({ host, destination, connection, caller }: StdioRequest): Promise<string> {
+    parseStdioDestination(destination);
+    const member = this.conversations.member(caller, host);
+    const { master } = await this.#roster.ready(host, connection, { member });
+    return this.#stdio.open(master, destination);
   }
 
   /** What joins a caller's connection to the channel that waits for it; undefined when the ticket is not good (any more). */

@@ -2,13 +2,14 @@
 import type { OpenRequest } from "../../shared/contract.ts";
 import type { Forward } from "../forwards/forward.ts";
 import { deadlineIn } from "./deadline.ts";
+import type { Member } from "./company.ts";
 import type { House } from "./house.ts";
 import { openForwards, type Wanted } from "./opening.ts";
 import { refuseNonsense, specsOf, wishesOf } from "./request.ts";
 import type { Named } from "./roster.ts";
 
 /** Finds or makes the master, and sets them up: all or none. @throws TundError why not */
-export async function openRequested(request: OpenRequest, house: House): Promise<Forward[]> {
+export async function openRequested(request: OpenRequest, member: Member, house: House): Promise<Forward[]> {
   const { host, connection, wait = true, onDemand = false, timeoutSeconds } = request;
   const specs = specsOf(request.forwards);
   refuseNonsense(request, specs);
@@ -16,8 +17,10 @@ export async function openRequested(request: OpenRequest, house: House): Promise
   try {
     const found =
       wait && !onDemand
-        ? await house.roster.ready(host, connection, deadline.over)
+        ? await house.roster.ready(host, connection, { member, deadline: deadline.over })
         : await house.roster.acquire(host, connection, onDemand ? "idle" : "connecting");
+    // Nobody waits: they are not asked, but their agent may serve.
+    found.master.company.join(member)();
     return await openOn(found, { ...request, specs, deadline: deadline.over }, house);
   } finally {
     deadline.cancel();

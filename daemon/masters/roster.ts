@@ -5,16 +5,19 @@ import { TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
 import type { Log } from "../../shared/log.ts";
 import type { ForwardingConfig } from "../ssh/forwarding-config.ts";
+import type { Caller } from "../ssh/caller.ts";
 import type { Connection } from "../ssh/connection.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
+import type { Wire } from "../ssh/wire.ts";
 import { isUnresolved, unresolved } from "../ssh/unresolved.ts";
 import type { Attempt, Dial } from "./attempts.ts";
 import { Hops } from "./hops.ts";
 import { Master, type MasterOptions } from "./master.ts";
+import type { Patience } from "./waiters.ts";
 
 export interface RosterOptions {
   resolve: (host: string, options?: ConnectionOptions) => Promise<HostConfig>;
-  dial: Dial;
+  dial: (attempt: Attempt & { wire: Wire | undefined; caller: Caller }) => Promise<Connection>;
   clock: Clock;
   random: () => number;
   pid: number;
@@ -90,18 +93,17 @@ export class Roster {
 
   /**
    * A host with its master ready. A master that never was ready and is not to be kept is gone when it fails.
-   * @param deadline rejects when it is over
    * @throws TundError why not
    */
-  async ready(host: string, options?: ConnectionOptions, deadline?: Promise<never>): Promise<Named> {
+  async ready(host: string, options?: ConnectionOptions, patience?: Patience): Promise<Named> {
     const named = await this.acquire(host, options);
-    await this.#whenReady(named.master, deadline);
+    await this.#whenReady(named.master, patience);
     return named;
   }
 
   /** As ready(), with ssh_config asked anew although the master is up: for the forwards that it asks for. */
-  async readyAnew(host: string, options?: ConnectionOptions): Promise<Named> {
-    const named = await this.ready(host, options);
+  async readyAnew(host: string, options?: ConnectionOptions, patience?: Patience): Promise<Named> {
+    const named = await this.ready(host, options, patience);
     const { identity, forwarding } = await this.#options.resolve(host, named.options);
     const anew = { ...named, forwarding };
     if (identity === named.master.config.identity) this.#names.set(host, anew);
@@ -200,9 +202,9 @@ export class Roster {
     timer.cancel();
   }
 
-  async #whenReady(master: Master, deadline: Promise<never> | undefined): Promise<void> {
+  async #whenReady(master: Master, patience: Patience | undefined): Promise<void> {
     try {
-      await master.whenReady(deadline);
+      await master.whenReady(patience);
       this.keep(master);
     } catch (error) {
       this.release(master);
@@ -250,9 +252,10 @@ export class Roster {
     await Promise.resolve(); // a master dials while it is being made
     const master = of();
     const { way } = attempt.config;
+    master.company.begin();
     const wire = way.kind === "jump" ? await this.#hops.wireTo(master, way.hop) : undefined;
     try {
-      return await this.#options.dial({ ...attempt, wire });
+      return await this.#options.dial({ ...attempt, wire, caller: master.company });
     } catch (error) {
       wire?.destroy();
       throw error;

@@ -17,7 +17,7 @@ const transitions = {
   ready: { lost: "waiting", rest: "idle", close: "closing" },
   /** lost; will dial again by itself */
   waiting: { retry: "connecting", rest: "idle", close: "closing" },
-  /** needs a person: an unknown host key */
+  /** needs a person: a passphrase, a password, a code, an unknown host key */
   blocked: { retry: "connecting", close: "closing" },
   /** refused for a reason that trying again cannot cure */
   failed: { retry: "connecting", close: "closing" },
@@ -44,6 +44,7 @@ const eventOf: Partial<Record<ErrorCode, MasterEvent>> = {
   HOST_KEY_REVOKED: "refused",
   KEX_FAILED: "refused",
   HOST_KEY_UNKNOWN: "blocked",
+  PROMPT_UNANSWERED: "blocked",
 };
 
 /** What a failure to connect, or the end of a link, is for a master, by whether it is needed without being asked for. */

@@ -1,5 +1,13 @@
 // Who waits for a master to be ready.
 import type { TundError } from "../../shared/errors.ts";
+import type { Member } from "./company.ts";
+
+/** Who waits for a master to be ready, and how long. */
+export interface Patience {
+  member?: Member;
+  /** rejects when it is over */
+  deadline?: Promise<never>;
+}
 
 export class Waiters {
   readonly #waiting = new Set<{ resolve: () => void; reject: (why: unknown) => void }>();
@@ -8,7 +16,7 @@ export class Waiters {
     return this.#waiting.size > 0;
   }
 
-  /** Settles with the next outcome. @param deadline rejects when it is not waited for any longer */
+  /** Settles with the next outcome, or when `deadline` rejects: it is not waited for any longer. */
   wait(deadline?: Promise<never>): Promise<void> {
     return new Promise((resolve, reject) => {
       const one = { resolve, reject };

@@ -1,75 +1,131 @@
-// An authentication agent (draft-ietf-sshm-ssh-agent), with deadlines: one that hangs must not hang the login.
-import { BaseAgent, OpenSSHAgent, type ParsedKey, type SignCallback, type SigningRequestOptions } from "ssh2";
-import type { Clock } from "../../shared/clock.ts";
+// An authentication agent (draft-ietf-sshm-ssh-agent): certificates and security keys are keys like others here, which ssh2's
+// own client leaves out. It has deadlines: an agent that hangs must not hang the login.
+import { connect, type Socket } from "node:net";
+import type { Clock, Timer } from "../../shared/clock.ts";
+import { messageOf } from "../../shared/errors.ts";
+import { Reader, sshString, uint32 } from "./wire-format.ts";
+
+const REQUEST_IDENTITIES = 11;
+const IDENTITIES_ANSWER = 12;
+const SIGN_REQUEST = 13;
+const SIGN_RESPONSE = 14;
+const EXTENSION = 27;
 
 const LIST_DEADLINE_MS = 5000;
 const SIGN_DEADLINE_MS = 60_000; // a person may have to confirm, or to touch a key
+const MOST_BYTES = 256 * 1024; // ssh-agent's own limit (authfd.c)
 
-/** Lists the keys an agent holds. @throws Error when it cannot be reached or does not answer in 5 s */
-export function agentKeys(path: string, clock: Clock): Promise<ParsedKey[]> {
-  const answer = new Promise<ParsedKey[]>((resolve, reject) => {
-    new OpenSSHAgent(path).getIdentities((error, keys) => {
-      if (error) reject(error);
-      else resolve((keys ?? []) as ParsedKey[]); // OpenSSHAgent parses each (ssh2 lib/agent.js)
-    });
-  });
-  return withDeadline(answer, { ms: LIST_DEADLINE_MS, what: "the agent gave no list of its keys", clock });
+const signFlags: Readonly<Record<string, number>> = { "rsa-sha2-256": 2, "rsa-sha2-512": 4 };
+
+/** A key that an agent holds: its blob, or its certificate's. */
+export interface AgentKey {
+  blob: Buffer;
+  comment: string;
 }
 
-/**
- * An agent that offers a single key of another. ssh2 tries all keys of an agent within one method and tells neither which
- * were refused nor what the server said; with one key each, the order and the account of it are ours.
- */
-export class OneKeyAgent extends BaseAgent<ParsedKey> {
-  readonly #agent: OpenSSHAgent;
-  readonly #key: ParsedKey;
+/** One connection to an agent, for one login. */
+export class Agent {
+  readonly path: string;
   readonly #clock: Clock;
+  readonly #socket: Socket;
+  #received = Buffer.alloc(0);
+  #failure: Error | undefined;
+  #waiting: { resolve: (answer: Buffer) => void; reject: (why: Error) => void }[] = [];
 
-  constructor(path: string, key: ParsedKey, clock: Clock) {
-    super();
-    this.#agent = new OpenSSHAgent(path);
-    this.#key = key;
+  constructor(path: string, clock: Clock) {
+    this.path = path;
     this.#clock = clock;
+    this.#socket = connect(path);
+    this.#socket.on("data", (chunk: Buffer) => this.#take(chunk));
+    this.#socket.on("error", (error) => this.#end(error));
+    this.#socket.once("close", () => this.#end(new Error("the agent closed the connection")));
   }
 
-  override getIdentities(callback: (error?: Error | null, keys?: ParsedKey[]) => void): void {
-    callback(null, [this.#key]);
-  }
-
-  override sign(
-    key: ParsedKey,
-    data: Buffer,
-    options: SigningRequestOptions | SignCallback,
-    callback?: SignCallback,
-  ): void {
-    const done = typeof options === "function" ? options : callback;
-    const request = typeof options === "function" ? {} : options;
-    const signature = new Promise<Buffer>((resolve, reject) => {
-      this.#agent.sign(key, data, request, (error, signed) => {
-        if (error || signed === undefined) reject(error ?? new Error("the agent gave no signature"));
-        else resolve(signed);
-      });
-    });
-    withDeadline(signature, {
-      ms: SIGN_DEADLINE_MS,
-      what: "the agent did not sign",
-      clock: this.#clock,
-    }).then(
-      (signed) => done?.(null, signed),
-      (error: Error) => done?.(error),
+  /** The keys it holds. @throws Error when it cannot be reached, makes no sense, or does not answer in 5 s */
+  async keys(): Promise<AgentKey[]> {
+    const answer = await this.#ask(
+      Buffer.from([REQUEST_IDENTITIES]),
+      LIST_DEADLINE_MS,
+      "gave no list of its keys",
     );
+    const reader = new Reader(answer);
+    if (reader.byte() !== IDENTITIES_ANSWER) throw new Error("the agent gives no list of its keys");
+    const keys: AgentKey[] = [];
+    for (let left = reader.uint32(); left > 0; left--)
+      keys.push({ blob: reader.string(), comment: reader.text() });
+    return keys;
   }
-}
 
-interface Deadline {
-  ms: number;
-  what: string;
-  clock: Clock;
-}
+  /**
+   * Has it sign. @param algorithm the signature's: it chooses the hash for RSA keys
+   * @returns the signature with its algorithm before it (RFC 4253 section 6.6)
+   * @throws Error when it refuses, or does not answer in 60 s
+   */
+  async sign(blob: Buffer, data: Buffer, algorithm: string): Promise<Buffer> {
+    const flags = signFlags[algorithm.replace("-cert-v01@openssh.com", "")] ?? 0;
+    const request = [Buffer.from([SIGN_REQUEST]), sshString(blob), sshString(data), uint32(flags)];
+    const answer = new Reader(await this.#ask(Buffer.concat(request), SIGN_DEADLINE_MS, "did not sign"));
+    if (answer.byte() !== SIGN_RESPONSE) throw new Error("the agent refused to sign");
+    return answer.string();
+  }
 
-function withDeadline<T>(answer: Promise<T>, { ms, what, clock }: Deadline): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = clock.after(ms, () => reject(new Error(`${what} in ${ms / 1000} s`)));
-    answer.then(resolve, reject).finally(() => timer.cancel());
-  });
+  /**
+   * Tells it which server this connection logs in to: keys that are constrained to certain hosts are not given otherwise
+   * (PROTOCOL.agent, session-bind@openssh.com). An agent that does not know that is as good as before.
+   */
+  async bind({
+    hostKey,
+    sessionId,
+    signature,
+  }: {
+    hostKey: Buffer;
+    sessionId: Buffer;
+    signature: Buffer;
+  }): Promise<void> {
+    const request = [
+      Buffer.from([EXTENSION]),
+      sshString("session-bind@openssh.com"),
+      ...[hostKey, sessionId, signature].map(sshString),
+      Buffer.from([0]), // not forwarded
+    ];
+    await this.#ask(Buffer.concat(request), LIST_DEADLINE_MS, "was not told of the host");
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  #ask(request: Buffer, ms: number, what: string): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure !== undefined) return reject(this.#failure);
+      const timer: Timer = this.#clock.after(ms, () =>
+        this.#end(new Error(`the agent ${what} in ${ms / 1000} s`)),
+      );
+      this.#waiting.push({
+        resolve: (answer) => (timer.cancel(), resolve(answer)),
+        reject: (why) => (timer.cancel(), reject(why)),
+      });
+      this.#socket.write(sshString(request));
+      return undefined;
+    });
+  }
+
+  #take(chunk: Buffer): void {
+    this.#received = Buffer.concat([this.#received, chunk]);
+    while (this.#received.length >= 4) {
+      const length = this.#received.readUInt32BE();
+      if (length === 0 || length > MOST_BYTES)
+        return this.#end(new Error("the agent's answer makes no sense"));
+      if (this.#received.length < 4 + length) return undefined;
+      this.#waiting.shift()?.resolve(this.#received.subarray(4, 4 + length));
+      this.#received = this.#received.subarray(4 + length);
+    }
+    return undefined;
+  }
+
+  #end(error: Error): void {
+    this.#failure ??= new Error(messageOf(error), { cause: error });
+    this.#socket.destroy();
+    for (const { reject } of this.#waiting.splice(0)) reject(this.#failure);
+  }
 }

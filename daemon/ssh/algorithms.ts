@@ -27,6 +27,16 @@ export function offeredAlgorithms(config: HostConfig, knownTypes: ReadonlySet<st
   return Object.fromEntries(Object.entries(chosen).filter(([, list]) => list !== null)) as Algorithms;
 }
 
+/**
+ * The certificates that are asked for before plain keys, where an authority is known for the host; of those the user would
+ * have (HostKeyAlgorithms), what can be verified here.
+ */
+export const certificateAlgorithms = ({ algorithms }: HostConfig): string[] =>
+  (algorithms.hostkeyalgorithms ?? []).filter((name) => {
+    const plain = name.replace("-cert-v01@openssh.com", "");
+    return plain !== name && plain !== "ssh-rsa" && supported.hostKeys.includes(plain);
+  });
+
 function choose(option: string, wanted: readonly string[] | null, known: readonly string[]): string[] | null {
   if (wanted === null) return null;
   const usable = wanted.filter((name) => known.includes(name));

@@ -12,13 +12,15 @@ export interface Stage {
   /** `user@hostname:port`, for the message */
   where: string;
   phase: "handshake" | "authentication" | "established";
+  /** what both sides had to offer, of what was compared last */
+  offers?: { ours: string; theirs: string } | undefined;
 }
 
 /** SSH_MSG_DISCONNECT reason codes (RFC 4253 section 11.1) that mean a refusal and not a loss. */
 const TOO_MANY_AUTHENTICATION_FAILURES = 2; // OpenSSH sends PROTOCOL_ERROR with that text
 
 /** Translates an error that ended a connection, or kept it from coming up. */
-export function connectionFailure(error: unknown, { where, phase }: Stage): TundError {
+export function connectionFailure(error: unknown, { where, phase, offers }: Stage): TundError {
   if (error instanceof TundError) return error;
   const { level } = error as Ssh2Error;
   const message = messageOf(error);
@@ -26,13 +28,16 @@ export function connectionFailure(error: unknown, { where, phase }: Stage): Tund
   if (phase === "authentication" && (level === "client-authentication" || isTooMany(error)))
     return make("AUTH_FAILED", `${where} refused authentication: ${message}`);
   if (phase === "handshake" && /no matching/i.test(message))
-    return make("KEX_FAILED", `${where} and tund have no algorithm in common: ${message}`);
+    return make("KEX_FAILED", `${where} and tund have no algorithm in common: ${message}${sides(offers)}`);
   if (errnoOf(error) === "ECONNRESET" || errnoOf(error) === "EPIPE")
     return make("CONNECTION_LOST", `${where} reset the connection`);
   if (phase === "established")
     return make("CONNECTION_LOST", `the connection to ${where} was lost: ${message}`);
   return make("CONNECTION_LOST", `${where} ended the connection during ${phase}: ${message}`);
 }
+
+const sides = (offers: Stage["offers"]): string =>
+  offers === undefined ? "" : `; it offers ${offers.theirs}; tund offers ${offers.ours}`;
 
 const isTooMany = (error: unknown): boolean =>
   /too many authentication failures/i.test(messageOf(error)) ||

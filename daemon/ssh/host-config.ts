@@ -1,17 +1,18 @@
 // What ssh_config means for a host, as ssh itself says it (`ssh -G`): Match, Include, tokens and canonicalization are its work.
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
 import type { ConnectionOptions } from "../../shared/records.ts";
 import { errnoOf, TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
+import { type AuthenticationConfig, authenticationConfig } from "./authentication-config.ts";
+import { type HostKeyConfig, hostKeyConfig } from "./host-key-config.ts";
 import { type ForwardingConfig, forwardingConfig } from "./forwarding-config.ts";
 import { parseSettings, type Settings } from "./settings.ts";
 import { jumpHost, splitHops, type Way, wayOf } from "./way.ts";
-import { type Person, type TokenSource, expandPath, tokensOf } from "./tokens.ts";
+import { type Person, type TokenSource, tokensOf } from "./tokens.ts";
 
 /** Everything that decides a connection, resolved. */
-export interface HostConfig {
+export interface HostConfig extends AuthenticationConfig, HostKeyConfig {
   /** the name that the user gave */
   host: string;
   hostname: string;
@@ -28,16 +29,6 @@ export interface HostConfig {
   keepaliveIntervalMs: number;
   keepaliveCountMax: number;
   tcpKeepAlive: boolean;
-  identityFiles: string[];
-  identitiesOnly: boolean;
-  publicKeyAllowed: boolean;
-  /** the authentication agent's socket, or null */
-  agent: string | null;
-  knownHostsFiles: string[];
-  userKnownHostsFile: string | null;
-  hostKeyAlias: string | null;
-  strictHostKeyChecking: "yes" | "ask" | "accept-new" | "no";
-  hashKnownHosts: boolean;
   compression: boolean;
   forwarding: ForwardingConfig;
   /** what to use, in ssh's spelling; null where the user left the choice open */
@@ -171,10 +162,7 @@ function toHostConfig(host: string, { settings, defaults, person, configFile }: 
     proxyJump: jumpHost(settings),
   };
   const tokens = tokensOf(source, person);
-  const identityFiles = (settings.get("identityfile") ?? [])
-    .filter((path) => path !== "none")
-    .map((path) => expandPath(path, tokens, person));
-  const userFiles = splitPaths(value("userknownhostsfile"));
+  const authentication = authenticationConfig(settings, tokens, person);
   return {
     host,
     hostname: source.hostname,
@@ -187,19 +175,12 @@ function toHostConfig(host: string, { settings, defaults, person, configFile }: 
     way: wayOf(settings, tokens, { configFile, shell: person.env["SHELL"] || "/bin/sh" }),
     ...timing(value),
     tcpKeepAlive: flag("tcpkeepalive"),
-    identityFiles,
-    identitiesOnly: flag("identitiesonly"),
-    publicKeyAllowed: value("pubkeyauthentication") !== "false",
-    agent: agentSocket(value("identityagent") || "SSH_AUTH_SOCK", person),
-    knownHostsFiles: [...userFiles, ...splitPaths(value("globalknownhostsfile"))],
-    userKnownHostsFile: userFiles[0] ?? null,
-    hostKeyAlias: source.hostKeyAlias,
-    strictHostKeyChecking: strictness(value("stricthostkeychecking")),
-    hashKnownHosts: flag("hashknownhosts"),
+    ...authentication,
+    ...hostKeyConfig(settings, { hostKeyAlias: source.hostKeyAlias, tokens, person }),
     compression: flag("compression"),
     forwarding: forwardingConfig(settings, tokens),
     algorithms: chosenAlgorithms(settings, defaults),
-    identity: identityOf(settings, identityFiles),
+    identity: identityOf(settings, authentication.identityFiles),
   };
 }
 
@@ -209,20 +190,6 @@ const timing = (value: (name: string) => string) => ({
   keepaliveIntervalMs: (Number(value("serveraliveinterval")) || 15) * 1000,
   keepaliveCountMax: Number(value("serveralivecountmax") || 3),
 });
-
-// IdentityAgent: `none`, the name of an environment variable, or a path (which ssh has expanded).
-function agentSocket(setting: string, { env }: Person): string | null {
-  if (setting === "none") return null;
-  if (setting === "SSH_AUTH_SOCK") return env["SSH_AUTH_SOCK"] || null;
-  const variable = /^\$\{?(\w+)\}?$/.exec(setting)?.[1];
-  return variable === undefined ? setting : env[variable] || null;
-}
-
-function strictness(value: string): HostConfig["strictHostKeyChecking"] {
-  if (value === "true" || value === "yes") return "yes";
-  if (value === "false" || value === "no" || value === "off") return "no";
-  return value === "accept-new" ? "accept-new" : "ask";
-}
 
 function chosenAlgorithms(settings: Settings, defaults: Settings): HostConfig["algorithms"] {
   const chosen: HostConfig["algorithms"] = {
@@ -252,16 +219,3 @@ function identityOf(settings: Settings, identityFiles: readonly string[]): strin
 /** The host part of `[user@]host` and `ssh://[user@]host[:port]`: what %n stands for. */
 const originalHost = (host: string): string =>
   host.startsWith("ssh://") ? new URL(host).hostname : host.slice(host.lastIndexOf("@") + 1);
-
-// `ssh -G` prints several paths with spaces between them and no quotes: a path that has a space is told by being there.
-function splitPaths(value: string): string[] {
-  const words = value.split(" ").filter((word) => word !== "");
-  const paths: string[] = [];
-  for (let from = 0; from < words.length;) {
-    let to = words.length;
-    while (to > from + 1 && !existsSync(words.slice(from, to).join(" "))) to--;
-    paths.push(words.slice(from, to).join(" "));
-    from = to;
-  }
-  return paths.filter((path) => path !== "none");
-}

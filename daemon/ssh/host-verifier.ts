@@ -1,20 +1,40 @@
-// The verdict on a server's host key, for one connection attempt: strict, and given at once.
+// The verdict on a server's host key, for one connection attempt: strict, and given at once unless a person has to be asked.
 import type { Log } from "../../shared/log.ts";
 import { messageOf, TundError } from "../../shared/errors.ts";
+import type { Caller } from "./caller.ts";
 import type { HostConfig } from "./host-config.ts";
+import { type Certificate, parseCertificate } from "./certificate.ts";
+import { faultOf } from "./host-certificate.ts";
 import { displayType, fingerprint } from "./host-key.ts";
 import { appendKnownHost, type KnownHost, lookupName, verdict } from "./known-hosts.ts";
+
+export interface HostVerifierOptions {
+  config: HostConfig;
+  known: readonly KnownHost[];
+  caller: Caller;
+  log: Log;
+  /** in milliseconds since the epoch */
+  now: () => number;
+}
+
+type Verdicts = TundError | undefined | Promise<TundError | undefined>;
 
 export class HostVerifier {
   readonly #config: HostConfig;
   readonly #known: readonly KnownHost[];
+  readonly #caller: Caller;
   readonly #log: Log;
+  readonly #now: () => number;
+  /** has ssh2 take the key that is certified for the server's */
+  #onCertificate: (certificate: Buffer, key: Buffer) => void = () => undefined;
   #accepted: Buffer | undefined;
   #failure: TundError | undefined;
 
-  constructor(config: HostConfig, known: readonly KnownHost[], log: Log) {
+  constructor({ config, known, caller, log, now }: HostVerifierOptions) {
+    this.#now = now;
     this.#config = config;
     this.#known = known;
+    this.#caller = caller;
     this.#log = log;
   }
 
@@ -24,25 +44,57 @@ export class HostVerifier {
   }
 
   /**
-   * Answers ssh2. Synchronous and strictly boolean: ssh2 takes anything but `false` for a yes, and an answer that comes
-   * later kills a busy connection at its first rekey. The same key again (a rekey) is not judged anew.
+   * Answers ssh2: strictly boolean, since it takes anything but `false` for a yes. The same key again (a rekey) is not
+   * judged anew, and answered at once: an answer that comes later kills a busy connection. Only the first time, before
+   * there is anything to carry, it may be `undefined`, and `answer` is called later.
    */
-  verify(key: Buffer): boolean {
-    if (this.#accepted !== undefined) return this.#accepted.equals(key);
-    const failure = this.#judge(key);
-    if (failure === undefined) {
-      this.#accepted = Buffer.from(key);
-      return true;
-    }
+  verify(key: Buffer, answer: (isGood: boolean) => void): boolean | undefined {
+    const certificate = parseCertificate(key);
+    if (this.#accepted !== undefined) return this.#accepted.equals(key) && this.#accept(key, certificate);
+    const failure = this.#judgeAny(Buffer.from(key), certificate);
+    if (!(failure instanceof Promise)) return this.#decide(key, certificate, failure);
+    failure.then(
+      (why) => answer(this.#decide(key, certificate, why)),
+      (error: unknown) => answer(this.#decide(key, certificate, asRefusal(error))),
+    );
+    return undefined;
+  }
+
+  /** To be called when the client has been told to connect. */
+  onCertificate(use: (certificate: Buffer, key: Buffer) => void): void {
+    this.#onCertificate = use;
+  }
+
+  #decide(key: Buffer, certificate: Certificate | null, failure: TundError | undefined): boolean {
+    if (failure === undefined) return this.#accept(key, certificate);
     this.#failure = failure;
     return false;
   }
 
-  #judge(key: Buffer): TundError | undefined {
+  #accept(key: Buffer, certificate: Certificate | null): true {
+    this.#accepted = Buffer.from(key);
+    if (certificate !== null) this.#onCertificate(key, certificate.key);
+    return true;
+  }
+
+  // A certificate that is no good counts for nothing, and its key for what it is (sshconnect.c, check_host_key).
+  #judgeAny(key: Buffer, certificate: Certificate | null): Verdicts {
+    if (certificate === null) return this.#judge(key, null);
+    const { hostname: host, port, hostKeyAlias, caAlgorithms: algorithms } = this.#config;
+    const name = { host, port, hostKeyAlias };
+    const revoked = verdict(this.#known, { ...name, key: certificate.key });
+    const fault = faultOf(certificate, { known: this.#known, name, algorithms, now: this.#now() });
+    if (fault === null && revoked.kind !== "revoked") return undefined;
+    if (fault !== null) this.#log.warn({ fault }, "the host's certificate does not count");
+    return this.#judge(certificate.key, fault);
+  }
+
+  #judge(key: Buffer, fault: string | null): Verdicts {
     const { hostname, port, hostKeyAlias, strictHostKeyChecking } = this.#config;
     const found = verdict(this.#known, { host: hostname, port, hostKeyAlias, key });
     const name = hostKeyAlias ?? lookupName(hostname, port);
     const shown = `${displayType(key)} key ${fingerprint(key)}`;
+    const but = fault === null ? "" : ` (${fault})`;
     const details = { host: name, fingerprint: fingerprint(key), type: displayType(key) };
     switch (found.kind) {
       case "known":
@@ -58,33 +110,59 @@ export class HostVerifier {
       case "changed":
         return new TundError(
           "HOST_KEY_CHANGED",
-          `the host key of ${name} has changed: it offers the ${shown}, and ${found.file}:${found.line} has another. ` +
+          `the host key of ${name} has changed: it offers the ${shown}, and ${found.file}:${found.line} has another${but}. ` +
             `Somebody may be listening; if the host was set up anew, remove the old key: ssh-keygen -R '${name}'`,
           { details },
         );
       case "unknown":
-        return strictHostKeyChecking === "accept-new" || strictHostKeyChecking === "no"
-          ? this.#record(name, key)
+        if (strictHostKeyChecking === "accept-new" || strictHostKeyChecking === "no")
+          return void this.#record(name, key);
+        return strictHostKeyChecking === "ask" && this.#caller.isPresent
+          ? this.#ask(name, key)
           : new TundError(
               "HOST_KEY_UNKNOWN",
-              `the host key of ${name} is not known: ${shown}. If that is right, record it by logging in once ` +
-                `with ssh, or connect with -o StrictHostKeyChecking=accept-new`,
+              `the host key of ${name} is not known: ${shown}${but}. If that is right, record it with ` +
+                `'tunctl trust ${this.#config.host}', or connect with -o StrictHostKeyChecking=accept-new`,
               { details },
             );
     }
   }
 
-  // Not awaited: the answer must be given now, and a full disk is no reason to refuse a host that may be accepted.
-  #record(name: string, key: Buffer): undefined {
-    const file = this.#config.userKnownHostsFile;
-    const type = displayType(key);
-    if (file === null) return undefined;
-    appendKnownHost(file, { name, key: Buffer.from(key), hash: this.#config.hashKnownHosts }).then(
-      () =>
-        this.#log.info({ file, fingerprint: fingerprint(key) }, `recorded the ${type} host key of ${name}`),
-      (error: unknown) =>
-        this.#log.warn({ file, error: messageOf(error) }, `cannot record the host key of ${name}`),
-    );
+  // As ssh asks (sshconnect.c, check_host_key).
+  async #ask(name: string, key: Buffer): Promise<TundError | undefined> {
+    const shown = fingerprint(key);
+    let text = "Are you sure you want to continue connecting (yes/no/[fingerprint])? ";
+    let instructions: string | null =
+      `The authenticity of host '${name}' can't be established.\n` +
+      `${displayType(key)} key fingerprint is ${shown}.`;
+    for (;;) {
+      const reply = await this.#caller.ask({ kind: "host-key", instructions, text, echo: true, memo: null });
+      const said = reply.trim();
+      if (said.toLowerCase() === "yes" || said === shown) break;
+      if (said === "" || said.toLowerCase() === "no")
+        return new TundError("HOST_KEY_UNKNOWN", `the host key of ${name} was not accepted: ${shown}`);
+      instructions = null;
+      text = "Please type 'yes', 'no' or the fingerprint: ";
+    }
+    await this.#record(name, key);
     return undefined;
   }
+
+  // A full disk is no reason to refuse a host that may be accepted.
+  async #record(name: string, key: Buffer): Promise<void> {
+    const file = this.#config.userKnownHostsFile;
+    const type = displayType(key);
+    if (file === null) return;
+    try {
+      await appendKnownHost(file, { name, key: Buffer.from(key), hash: this.#config.hashKnownHosts });
+      this.#log.info({ file, fingerprint: fingerprint(key) }, `recorded the ${type} host key of ${name}`);
+      this.#caller.tell(`Warning: Permanently added '${name}' (${type}) to the list of known hosts.`);
+    } catch (error) {
+      this.#log.warn({ file, error: messageOf(error) }, `cannot record the host key of ${name}`);
+      this.#caller.tell(`Failed to add the host to the list of known hosts (${file}): ${messageOf(error)}`);
+    }
+  }
 }
+
+const asRefusal = (error: unknown): TundError =>
+  error instanceof TundError ? error : new TundError("HOST_KEY_UNKNOWN", messageOf(error), { cause: error });

@@ -1,116 +1,180 @@
-// Which keys to offer, in ssh's order: agent keys that a configured file names, other agent keys, then the files alone.
-import { readFile } from "node:fs/promises";
-import { type AnyAuthMethod, type ParsedKey, utils } from "ssh2";
+// Which keys to offer, in ssh's order (sshconnect2.c, pubkey_prepare): certificates of CertificateFile, agent keys that a
+// configured file names, other agent keys, then the files alone.
 import type { Clock } from "../../shared/clock.ts";
-import { errnoOf, messageOf } from "../../shared/errors.ts";
-import { agentKeys, OneKeyAgent } from "./agent.ts";
-import { fingerprint } from "./host-key.ts";
+import { messageOf, TundError } from "../../shared/errors.ts";
+import { Agent } from "./agent.ts";
+import { type Caller, unanswered } from "./caller.ts";
 import type { HostConfig } from "./host-config.ts";
-
-/** One try at publickey authentication (RFC 4252 section 7). */
-export interface Offer {
-  /** for people: which key, and from where */
-  label: string;
-  method: AnyAuthMethod;
-}
+import { isCertificateType } from "./certificate.ts";
+import { fingerprint, keyType } from "./host-key.ts";
+import { bareKey, type Offer, shownKey, type Sign, signatureAlgorithmOf } from "./offer.ts";
+import { decrypt, type KeyFile, type PrivateKey, publicKeyIn, readKeyFile, signWith } from "./private-key.ts";
 
 export interface Identities {
   offers: Offer[];
   /** what could not be offered, and why: told when authentication fails */
   skipped: string[];
+  /** the agent that was asked, for as long as the login takes; null where there is none */
+  agent: Agent | null;
 }
 
-interface IdentityFile {
-  path: string;
-  /** the public key's blob; null when only a passphrase would tell */
-  blob: Buffer | null;
-  privateKey: ParsedKey | null;
-  problem: string | null;
+export interface IdentityOptions {
+  config: HostConfig;
+  caller: Caller;
+  clock: Clock;
+}
+
+/** A key or certificate that could be offered. */
+interface Candidate {
+  label: string;
+  blob: Buffer;
+  sign: Sign | null;
 }
 
 /** Gathers what to offer. Never throws: an unusable key or agent is told in `skipped` and the others are tried. */
-export async function gatherIdentities(config: HostConfig, clock: Clock): Promise<Identities> {
-  if (!config.publicKeyAllowed) return { offers: [], skipped: ["any key: PubkeyAuthentication is off"] };
-  const { agent, user } = config;
+export async function gatherIdentities({ config, caller, clock }: IdentityOptions): Promise<Identities> {
+  if (!config.publicKeyAllowed)
+    return { offers: [], skipped: ["any key: PubkeyAuthentication is off"], agent: null };
   const skipped: string[] = [];
-  const files = (await Promise.all(config.identityFiles.map(readIdentityFile))).filter(
-    (file) => file !== null,
-  );
-  let held: ParsedKey[] = [];
-  if (agent !== null)
-    held = await agentKeys(agent, clock).catch((error: unknown) => {
-      skipped.push(`agent ${agent}: ${messageOf(error)}`);
-      return [];
-    });
+  const read = await Promise.all(config.identityFiles.map(readKeyFile));
+  const files = read.filter((file) => file !== null);
+  const { agent, held } = await openAgent({ config, caller, clock }, skipped);
+  const fileKeys = files.map((file) => candidateOf(file, config, caller));
+  const fromFiles = await withCertificates(fileKeys, files, config);
+  const explicit = await certificatesOf(config, skipped);
 
-  const isHeld = (file: IdentityFile) => held.find((key) => file.blob?.equals(key.getPublicSSH()));
-  const isNamed = (key: ParsedKey) => files.some((file) => file.blob?.equals(key.getPublicSSH()));
-  const named = files.map(isHeld).filter((key) => key !== undefined);
-  const others = config.identitiesOnly ? [] : held.filter((key) => !isNamed(key));
-  const fromAgent = [...new Set([...named, ...others])].map((key) => agentOffer(key, { user, agent, clock }));
-  const rest = files.filter((file) => isHeld(file) === undefined);
-  for (const file of rest) if (file.problem !== null) skipped.push(`${file.path}: ${file.problem}`);
-  const fromFiles = rest.flatMap((file) => fileOffer(file, user));
-  return { offers: [...fromAgent, ...fromFiles], skipped };
+  const named = held.filter((key) => fromFiles.some(isSame(key)));
+  const others = config.identitiesOnly ? [] : held.filter((key) => !named.includes(key));
+  const rest = fromFiles.filter((key) => !named.some(isSame(key)));
+  const signers = [...held, ...fileKeys];
+  const all = [...explicit, ...named, ...others, ...rest].map((one) => ({
+    ...one,
+    sign: one.sign ?? signerOf(one.blob, signers),
+  }));
+  const seen = new Set<string>();
+  for (const [index, file] of files.entries()) {
+    const signs = signerOf(fileKeys[index]?.blob ?? Buffer.alloc(0), signers) !== null;
+    if (file.problem !== null && !signs) skipped.push(`${file.path}: ${file.problem}`);
+  }
+  const offers = all.flatMap(({ label, blob, sign }): Offer[] => {
+    const isNew = !seen.has(blob.toString("base64"));
+    seen.add(blob.toString("base64"));
+    return sign === null || blob.length === 0 || !isNew ? [] : [{ label, blob, sign }];
+  });
+  return { offers, skipped, agent };
 }
 
-function agentOffer(
-  key: ParsedKey,
-  { user, agent, clock }: { user: string; agent: string | null; clock: Clock },
-): Offer {
-  const label = `agent key ${key.comment || "without comment"} (${fingerprint(key.getPublicSSH())})`;
+const isSame = (one: Candidate) => (other: Candidate) => one.blob.equals(other.blob);
+
+// Whoever holds the private half of a certificate's key.
+function signerOf(blob: Buffer, signers: readonly Candidate[]): Sign | null {
+  const bare = bareKey(blob);
+  return signers.find((signer) => signer.sign !== null && bareKey(signer.blob).equals(bare))?.sign ?? null;
+}
+
+/** The daemon's agent, or a caller's where it has none or that one does not answer. */
+async function openAgent(
+  { config, caller, clock }: IdentityOptions,
+  skipped: string[],
+): Promise<{ agent: Agent | null; held: Candidate[] }> {
+  const { path: own, isFixed } = config.agent;
+  const paths = [own, ...(isFixed ? [] : caller.agents)].filter((path) => path !== null);
+  for (const path of new Set(paths)) {
+    const agent = new Agent(path, clock);
+    try {
+      const keys = await agent.keys();
+      const held = keys.map(({ blob, comment }) => ({
+        label: `agent key ${comment || "without comment"} (${shownKey(blob)})`,
+        blob,
+        sign: agentSigner(agent, blob, caller),
+      }));
+      return { agent, held };
+    } catch (error) {
+      agent.close();
+      skipped.push(`agent ${path}: ${messageOf(error)}`);
+    }
+  }
+  return { agent: null, held: [] };
+}
+
+const agentSigner =
+  (agent: Agent, blob: Buffer, caller: Caller): Sign =>
+  (data, algorithm) => {
+    if (keyType(blob)?.startsWith("sk-")) caller.tell(`Confirm user presence for key ${shownKey(blob)}`);
+    return agent.sign(blob, data, algorithm);
+  };
+
+function candidateOf(file: KeyFile, config: HostConfig, caller: Caller): Candidate {
+  const { path, privateKey, isEncrypted } = file;
+  const blob = file.blob ?? Buffer.alloc(0);
+  const label = `${path}${blob.length === 0 ? "" : ` (${fingerprint(blob)})`}`;
+  if (privateKey !== null) return { label, blob, sign: async (data, name) => signed(privateKey, data, name) };
+  if (!isEncrypted) return { label, blob, sign: null };
+  let opened: Promise<PrivateKey> | undefined;
   return {
     label,
-    method: { type: "agent", username: user, agent: new OneKeyAgent(agent ?? "", key, clock) },
-  };
-}
-
-const fileOffer = (file: IdentityFile, user: string): Offer[] =>
-  file.privateKey === null
-    ? []
-    : [
-        {
-          label: `${file.path} (${fingerprint(file.privateKey.getPublicSSH())})`,
-          method: { type: "publickey", username: user, key: file.privateKey },
-        },
-      ];
-
-// A missing file is no news: ssh's defaults name seven, and most people have one.
-async function readIdentityFile(path: string): Promise<IdentityFile | null> {
-  const content = await read(path);
-  const beside = await publicKeyBeside(path);
-  if (content instanceof Error)
-    return content.message === "missing" && beside === null
-      ? null
-      : { path, blob: beside, privateKey: null, problem: content.message };
-  const parsed: ParsedKey | ParsedKey[] | Error = utils.parseKey(content);
-  if (parsed instanceof Error) {
-    const problem = /passphrase/.test(parsed.message)
-      ? "needs a passphrase, which tund cannot ask for yet: add the key to an agent with ssh-add"
-      : parsed.message;
-    return { path, blob: beside, privateKey: null, problem };
-  }
-  const key = Array.isArray(parsed) ? parsed[0] : parsed;
-  if (key === undefined) return null;
-  const blob = key.getPublicSSH();
-  if (key.isPrivateKey()) return { path, blob, privateKey: key, problem: null };
-  return {
-    path,
     blob,
-    privateKey: null,
-    problem: "is a public key, and the agent does not hold its private half",
+    sign: async (data, name) => {
+      opened ??= open(path, config, caller);
+      return signed(await opened, data, name);
+    },
   };
 }
 
-const read = (path: string): Promise<Buffer | Error> =>
-  readFile(path).catch(
-    (error: unknown) => new Error(errnoOf(error) === "ENOENT" ? "missing" : messageOf(error)),
-  );
+const signed = (key: PrivateKey, data: Buffer, name: string): Buffer =>
+  signWith(key, data, signatureAlgorithmOf(name));
 
-async function publicKeyBeside(path: string): Promise<Buffer | null> {
-  const content = await read(`${path}.pub`);
-  if (content instanceof Error) return null;
-  const key: ParsedKey | ParsedKey[] | Error = utils.parseKey(content);
-  if (key instanceof Error) return null;
-  return (Array.isArray(key) ? key[0] : key)?.getPublicSSH() ?? null;
+/** Asks for a passphrase, as often as ssh does. @throws TundError PROMPT_UNANSWERED; Error when none was right */
+async function open(path: string, config: HostConfig, caller: Caller): Promise<PrivateKey> {
+  const memo = `passphrase ${path}`;
+  if (!caller.isPresent) throw unanswered(`the passphrase of ${path}`);
+  for (let tries = 0; tries < config.numberOfPasswordPrompts; tries++) {
+    const [first, again] = [
+      `Enter passphrase for key '${path}': `,
+      `Bad passphrase, try again for ${path}: `,
+    ];
+    const passphrase = await caller.ask({
+      kind: "passphrase",
+      instructions: null,
+      text: tries === 0 ? first : again,
+      echo: false,
+      memo,
+    });
+    if (passphrase === "") break; // "no passphrase given, try next key"
+    try {
+      return await decrypt(path, passphrase);
+    } catch {
+      caller.forget(memo);
+    }
+  }
+  throw new TundError("AUTH_FAILED", "no passphrase that opens it was given");
 }
+
+// `<file>-cert.pub` goes right behind its key, unless CertificateFile is set.
+async function withCertificates(
+  keys: readonly Candidate[],
+  files: readonly KeyFile[],
+  config: HostConfig,
+): Promise<Candidate[]> {
+  const all = keys.map(async (key, index): Promise<Candidate[]> => {
+    const path = files[index]?.path ?? "";
+    const blob = config.certificateFiles.length > 0 ? null : await publicKeyIn(`${path}-cert.pub`);
+    return isUserCertificate(blob)
+      ? [key, { label: `${path}-cert.pub (${shownKey(blob)})`, blob, sign: null }]
+      : [key];
+  });
+  return (await Promise.all(all)).flat();
+}
+
+async function certificatesOf(config: HostConfig, skipped: string[]): Promise<Candidate[]> {
+  const all = config.certificateFiles.map(async (path): Promise<Candidate[]> => {
+    const blob = await publicKeyIn(path);
+    if (isUserCertificate(blob)) return [{ label: `${path} (${shownKey(blob)})`, blob, sign: null }];
+    skipped.push(`${path}: it is no certificate`);
+    return [];
+  });
+  return (await Promise.all(all)).flat();
+}
+
+const isUserCertificate = (blob: Buffer | null): blob is Buffer =>
+  blob !== null && isCertificateType(keyType(blob) ?? "");

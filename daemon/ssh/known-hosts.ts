@@ -115,6 +115,15 @@ function verdictFor(known: readonly KnownHost[], name: string, key: Buffer): Ver
   return other === undefined ? { kind: "unknown" } : at("changed", other);
 }
 
+/** The keys of authorities that may certify this host; one that is revoked for it may not. */
+export function authorities(known: readonly KnownHost[], name: HostName): Buffer[] {
+  const ofHost = known.filter(({ hosts }) => namesHost(hosts, nameOf(name)));
+  const isRevoked = (key: Buffer) => ofHost.some((one) => one.marker === "@revoked" && one.key.equals(key));
+  return ofHost
+    .filter(({ marker, key }) => marker === "@cert-authority" && !isRevoked(key))
+    .map(({ key }) => key);
+}
+
 const at = (kind: "known" | "changed" | "revoked", { file, line }: KnownHost): Verdict => ({
   kind,
   file,
@@ -160,9 +169,11 @@ function matchesHash(hosts: string, name: string): boolean {
 const hashedName = (name: string, salt: Buffer): string =>
   `|1|${salt.toString("base64")}|${createHmac("sha1", salt).update(name).digest("base64")}`;
 
-// `*` and `?` (match.c). It goes back to the last star alone, so a pattern full of stars costs no more than its length
-// times the name's.
-function matchesPattern(text: string, pattern: string): boolean {
+/**
+ * Whether a text matches a pattern with `*` and `?` (match.c). It goes back to the last star alone, so a pattern full of
+ * stars costs no more than its length times the name's.
+ */
+export function matchesPattern(text: string, pattern: string): boolean {
   let [inText, inPattern, star, starredTo] = [0, 0, -1, 0];
   while (inText < text.length) {
     const wanted = pattern[inPattern];

@@ -1,40 +1,159 @@
-// User authentication (RFC 4252): which method to try next, and what to say when none is left.
+// User authentication (RFC 4252): which method to try next, in ssh's order, and what to say when none is left.
 import type { AnyAuthMethod, AuthHandlerMiddleware } from "ssh2";
-import { TundError } from "../../shared/errors.ts";
+import { messageOf, TundError } from "../../shared/errors.ts";
+import { type Caller, unanswered } from "./caller.ts";
+import { type HostConfig, whereOf } from "./host-config.ts";
 import type { Identities } from "./identities.ts";
+import { Interrogation } from "./interrogation.ts";
+import { algorithmFor, type Offer } from "./offer.ts";
+import type { UserAuthentication } from "./ssh2-private.ts";
+
+export interface LoginOptions {
+  config: HostConfig;
+  identities: Identities;
+  caller: Caller;
+  /** ends the attempt: what was asked was not answered, or something broke */
+  onFailure: (error: unknown) => void;
+}
+
+type Method = AnyAuthMethod | undefined;
 
 /** The course of one login. `none` goes first, as in ssh: it costs a round trip and tells what the server accepts. */
 export class Login {
-  readonly #user: string;
-  readonly #identities: Identities;
+  readonly #options: LoginOptions;
+  readonly #interrogation: Interrogation;
   readonly #tried: string[] = [];
+  readonly #needed: string[] = [];
+  readonly #passed = new Set<Offer>();
+  #offers: Offer[];
+  #current: { offer: Offer; algorithm: string } | undefined;
   #accepted: readonly string[] = [];
-  #next = -1;
+  #spent = new Set<string>();
+  #isFirst = true;
+  #begin: (method: AnyAuthMethod) => void = () => undefined;
+  #wire: UserAuthentication | undefined;
 
-  constructor(user: string, identities: Identities) {
-    this.#user = user;
-    this.#identities = identities;
+  constructor(options: LoginOptions) {
+    this.#options = options;
+    this.#offers = [...options.identities.offers];
+    this.#interrogation = new Interrogation(options.config, options.caller);
   }
 
-  readonly handler: AuthHandlerMiddleware = (accepted, _partial, next) => {
+  /** To be called when the client has been told to connect. */
+  speakOver(wire: UserAuthentication): void {
+    this.#wire = wire;
+  }
+
+  readonly handler: AuthHandlerMiddleware = (accepted, isPartial, next) => {
+    this.#begin = next;
     // null on the first call, whatever the types say (ssh2 lib/client.js).
     if (Array.isArray(accepted)) this.#accepted = accepted;
-    const method = this.#method();
-    // `false` ends the login; the types do not know it.
-    next(method ?? (false as unknown as AnyAuthMethod));
+    if (isPartial) this.#stepForward();
+    this.#guard(this.#advance());
   };
 
-  #method(): AnyAuthMethod | undefined {
-    if (this.#next++ === -1) return { type: "none", username: this.#user };
-    if (!this.#accepted.includes("publickey")) return undefined;
-    const offer = this.#identities.offers[this.#next - 1];
-    if (offer !== undefined) this.#tried.push(offer.label);
-    return offer?.method;
+  /** The server takes the key that it was asked about: proves that we have it. */
+  keyAccepted(): void {
+    if (this.#current !== undefined) this.#guard(this.#prove(this.#current));
+  }
+
+  /** The server wants another password than the one it was given. */
+  passwordExpired(message: string): void {
+    this.#guard(
+      this.#interrogation
+        .newPassword(message)
+        .then(({ old, fresh }) => this.#wire?.changePassword(old, fresh)),
+    );
+  }
+
+  #guard(step: Promise<void>): void {
+    step.catch((error: unknown) => this.#options.onFailure(error));
+  }
+
+  // One of several methods that the server wants has succeeded: all are there to be tried again (sshconnect2.c), but for
+  // the key that has served.
+  #stepForward(): void {
+    if (this.#current !== undefined) this.#passed.add(this.#current.offer);
+    this.#offers = this.#options.identities.offers.filter((offer) => !this.#passed.has(offer));
+    this.#spent.clear();
+    this.#interrogation.again();
+  }
+
+  async #advance(): Promise<void> {
+    this.#current = undefined;
+    this.#wire?.askNothing();
+    const method = await this.#choose();
+    // `false` ends the login; the types do not know it.
+    this.#begin(method ?? (false as unknown as AnyAuthMethod));
+  }
+
+  async #choose(): Promise<Method> {
+    const { config } = this.#options;
+    if (this.#isFirst) {
+      this.#isFirst = false;
+      return { type: "none", username: config.user };
+    }
+    for (const name of config.authentications) {
+      if (!this.#accepted.includes(name) || this.#spent.has(name)) continue;
+      const method = name === "publickey" ? this.#nextKey() : await this.#interrogate(name);
+      if (method !== undefined) return method;
+      this.#spent.add(name);
+    }
+    return undefined;
+  }
+
+  #nextKey(): Method {
+    const { config, identities } = this.#options;
+    for (let offer = this.#offers.shift(); offer !== undefined; offer = this.#offers.shift()) {
+      const server = this.#wire?.serverAlgorithms ?? null;
+      const algorithm = algorithmFor(offer.blob, config.publicKeyAlgorithms, server);
+      if (algorithm === null) {
+        identities.skipped.push(`${offer.label}: no signature algorithm for it is accepted on both sides`);
+        continue;
+      }
+      this.#current = { offer, algorithm };
+      this.#tried.push(offer.label);
+      this.#wire?.askAbout(algorithm, offer.blob);
+      return { type: "none", username: config.user };
+    }
+    return undefined;
+  }
+
+  async #interrogate(name: string): Promise<Method> {
+    const { config, caller } = this.#options;
+    const what = name === "password" ? "a password" : "answers (keyboard-interactive)";
+    if (!caller.isPresent && !this.#interrogation.remembers(name)) {
+      if (!config.isBatch) this.#needed.push(`${what} for ${config.user}@${config.hostname}`);
+      return undefined;
+    }
+    const method = await this.#interrogation.method(name, (error) => this.#options.onFailure(error));
+    if (method !== undefined) this.#tried.push(name);
+    return method;
+  }
+
+  async #prove({ offer, algorithm }: { offer: Offer; algorithm: string }): Promise<void> {
+    const wire = this.#wire;
+    if (wire === undefined) return;
+    let signature: Buffer;
+    try {
+      signature = await offer.sign(wire.toBeSigned(algorithm, offer.blob), algorithm);
+    } catch (error) {
+      const isUnanswered = error instanceof TundError && error.code === "PROMPT_UNANSWERED";
+      if (isUnanswered && this.#options.caller.isPresent) throw error; // somebody was there, and would not
+      if (isUnanswered && !this.#options.config.isBatch)
+        this.#needed.push(`the passphrase of ${offer.label}`);
+      this.#options.identities.skipped.push(`${offer.label}: ${messageOf(error)}`);
+      this.#tried.pop();
+      return this.#advance();
+    }
+    wire.prove(algorithm, offer.blob, signature);
   }
 
   /** Why the login failed: what the server accepts, what was tried, what could not be. */
-  failure(where: string, said: string): TundError {
-    const { skipped } = this.#identities;
+  failure(said: string): TundError {
+    const { skipped } = this.#options.identities;
+    const { config } = this.#options;
+    const where = whereOf(config);
     const parts = [
       `${where} accepts ${this.#accepted.join(", ") || "nothing that it names"}`,
       this.#tried.length > 0 ? `refused: ${this.#tried.join(", ")}` : "tund had no key to offer",
@@ -43,8 +162,13 @@ export class Login {
         ? ["the server allows no more tries: set IdentitiesOnly and IdentityFile"]
         : []),
     ];
-    return new TundError("AUTH_FAILED", `authentication failed: ${parts.join("; ")}`, {
-      details: { accepted: [...this.#accepted], tried: [...this.#tried], skipped: [...skipped] },
-    });
+    const details = { accepted: [...this.#accepted], tried: [...this.#tried], skipped: [...skipped] };
+    const account = `authentication failed: ${parts.join("; ")}`;
+    if (this.#needed.length === 0) return new TundError("AUTH_FAILED", account, { details });
+    const needed = unanswered(
+      this.#needed.join(" or "),
+      `nobody is there to give it: run 'tunctl connect ${config.host}' in a terminal`,
+    );
+    return new TundError("PROMPT_UNANSWERED", `${account}; ${needed.message}`, { details });
   }
 }

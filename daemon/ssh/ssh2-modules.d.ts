@@ -3,7 +3,7 @@ declare module "ssh2/lib/protocol/crypto.js" {
   export const bindingAvailable: boolean;
 }
 declare module "ssh2/lib/protocol/Protocol.js" {
-  const Protocol: { prototype: { ping?: unknown } };
+  const Protocol: { prototype: { ping?: unknown; authNone?: unknown; authPassword?: unknown } };
   export default Protocol;
 }
 declare module "ssh2/package.json" {
@@ -15,4 +15,29 @@ declare module "ssh2/lib/protocol/constants.js" {
   export const SUPPORTED_KEX: string[];
   export const SUPPORTED_MAC: string[];
   export const SUPPORTED_SERVER_HOST_KEY: string[];
+}
+declare module "ssh2/lib/protocol/utils.js" {
+  export function sendPacket(protocol: unknown, packet: Buffer): boolean;
+}
+declare module "ssh2/lib/protocol/kex.js" {
+  interface List {
+    array: string[];
+  }
+  interface Direction {
+    cipher: List;
+    mac: List;
+    compress: List;
+    lang: List;
+  }
+  export interface KexLists {
+    kex: List;
+    serverHostKey: List;
+    cs: Direction;
+    sc: Direction;
+  }
+  type Arrays = Record<keyof Direction, string[]>;
+  export class KexInit {
+    constructor(offer: { kex: string[]; serverHostKey: string[]; cs: Arrays; sc: Arrays });
+    lists: KexLists;
+  }
 }

@@ -55,6 +55,16 @@ const post = (url: string, body: string, headers = "") =>
 const get = (url: string, headers = "") =>
   raw(`GET ${url} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${headers}\r\n`);
 
+/** What a stream of the daemon begins with: its first line. */
+async function firstOf(route: string): Promise<string> {
+  const socket = connect(tund.socket);
+  socket.write(`${route} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  let text = "";
+  while (!text.includes("}\n")) text += String((await once(socket, "data"))[0]);
+  socket.destroy();
+  return text;
+}
+
 describe("the control API", () => {
   it("serves every verb that the table has to the typed client", async () => {
     const { client } = tund;
@@ -125,6 +135,11 @@ describe("the control API", () => {
     const heard: Event[] = [];
     await hearEvents(tund.socket, { hear: (event) => heard.push(event) === 0 });
     expect(heard).toMatchObject([{ type: "snapshot", seq: 0, forwards: [] }]);
+    used.add("openConversation");
+    expect(await firstOf("POST /v1/conversations")).toMatch(/\{"type":"opened","id":"[\w-]{24}"\}\n/);
+    await expect(
+      call("answerPrompt", { params: { id: "none" }, body: { prompt: 1, answer: "x" } }),
+    ).rejects.toMatchObject({ code: "NOT_FOUND" });
     expect([...used].sort()).toEqual(Object.keys(routes).sort());
     expect(client.daemonVersion).toBe("1.2.3");
   });

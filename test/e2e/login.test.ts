@@ -1,4 +1,4 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { chmod, copyFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { startAgent } from "../support/agent.ts";
@@ -120,11 +120,29 @@ describe("an identity", () => {
     );
   });
 
-  it("with a passphrase is named as not offered", async () => {
+  it("with a passphrase is offered by its public half; only if the server takes it the passphrase is needed", async () => {
     const { code, stderr } = await connect({ IdentityFile: encrypted.path });
     expect(code).toBe(7);
-    expect(stderr).toContain("tund had no key to offer; not offered: ");
-    expect(stderr).toContain("encrypted: needs a passphrase");
+    expect(stderr).toMatch(/; refused: .*encrypted \(SHA256:[^)]*\)\n$/);
+    const takes = await startSshd({ authorizedKeys: () => [encrypted.publicKey] });
+    onTestFinished(() => takes.stop());
+    await takes.addHost("it", { IdentityFile: encrypted.path });
+    const daemon = await startTund({ env: { TUND_SSH_CONFIG: takes.sshConfig } });
+    onTestFinished(async () => void (await daemon.stop()));
+    const needed = await daemon.tunctl(["connect", "it"]);
+    expect(needed.code).toBe(7);
+    expect(needed.stderr).toMatch(
+      /it needs the passphrase of .*encrypted .*run 'tunctl connect it' in a terminal\n$/,
+    );
+  });
+
+  it("that others may read is not used, as by ssh", async () => {
+    const open = join(sshd.directory, "open");
+    await copyFile(sshd.identity, open);
+    await chmod(open, 0o644);
+    const { code, stderr } = await connect({ IdentityFile: open });
+    expect(code).toBe(7);
+    expect(stderr).toContain(`${open}: its permissions 0644 are too open: chmod 600 ${open}`);
   });
 
   it.each(["ecdsa", "rsa"] as const)("of type %s logs in", async (type) => {

@@ -44,11 +44,11 @@ describe("a master", () => {
   it("is not shared by a name with other options, nor is a name taken from it", async () => {
     const { server, registry } = await world();
     await registry.connect("fake");
-    await registry.connect("fake-b", { options: ["ServerAliveInterval=5"] });
+    await registry.connect("fake-b", { connection: { options: ["ServerAliveInterval=5"] } });
     expect(server.logins()).toBe(2);
-    await expect(registry.connect("fake", { options: ["ServerAliveInterval=5"] })).rejects.toThrow(
-      code("HOST_CONFLICT"),
-    );
+    await expect(
+      registry.connect("fake", { connection: { options: ["ServerAliveInterval=5"] } }),
+    ).rejects.toThrow(code("HOST_CONFLICT"));
     expect(await registry.masters()).toMatchObject([{ state: "ready" }, { state: "ready" }]);
   });
 

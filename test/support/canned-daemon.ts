@@ -34,6 +34,7 @@ export const contextOf = (
   ...noStreams(),
   stdout: { isTTY, write: (text) => (written.out += text) },
   stderr: { write: (text) => (written.err += text) },
+  openTerminal: () => null,
   now: () => now,
   readServices: () => "",
   ...more,

@@ -8,6 +8,7 @@ import { type Background, startInBackground } from "./background.ts";
 import { eventually } from "./eventually.ts";
 import { killDescendants } from "./process-tree.ts";
 import { type Outcome, run, type RunOptions } from "./run.ts";
+import { type AtTerminal, startAtTerminal } from "./terminal.ts";
 import { tempDir } from "./temp-dir.ts";
 
 const program = (name: string): string => fileURLToPath(new URL(`../../dist/${name}.cjs`, import.meta.url));
@@ -36,6 +37,8 @@ export interface Tund {
     args: readonly string[],
     options?: Omit<RunOptions, "env"> & { env?: Readonly<Record<string, string | undefined>> },
   ): Promise<Outcome>;
+  /** Starts tunctl against it at a terminal of its own. */
+  atTerminal(args: readonly string[]): AtTerminal;
   /** Sends it a signal (SIGTERM) and waits for its end. `signal` is what ended it, if one did. */
   stop(signal?: NodeJS.Signals): Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   /** how many descriptors it has open (Linux) */
@@ -74,6 +77,7 @@ export async function startTund(options: TundOptions = {}): Promise<Tund> {
     log: () => daemon.log(),
     tunctl: (args, { env: more = {}, ...rest } = {}) =>
       run(process.execPath, [program("tunctl"), ...args], { cwd: home, ...rest, env: { ...env, ...more } }),
+    atTerminal: (args) => startAtTerminal(process.execPath, [program("tunctl"), ...args], env),
     stop: (signal = "SIGTERM") => end(signal),
     fds: () => readdirSync(`/proc/${daemon.pid}/fd`).length,
   };

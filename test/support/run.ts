@@ -27,7 +27,13 @@ const text = (chunks: readonly Buffer[]): string => Buffer.concat(chunks).toStri
 export function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
   const { env = process.env, cwd, input = "", deadlineMs = 25_000 } = options;
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { env, ...(cwd === undefined ? {} : { cwd }), stdio: "pipe" });
+    // In a session of its own: whoever runs the tests in a terminal is not to be asked for passwords in it.
+    const child = spawn(program, args, {
+      env,
+      ...(cwd === undefined ? {} : { cwd }),
+      stdio: "pipe",
+      detached: true,
+    });
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
     let late = false;

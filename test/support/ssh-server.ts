@@ -34,8 +34,8 @@ const { Server, utils } = ssh2;
 
 /** Starts a server on a free loopback port; `sshConfig` names it `fake`, with a key that it accepts. */
 export async function startSshServer(extraConfig: readonly string[] = []): Promise<SshServer> {
-  const hostKey = makeKey();
-  const identity = makeKey();
+  const hostKey = makeHostKey();
+  const identity = makeHostKey();
   const directory = await mkdtemp(join(tmpdir(), "t-"));
   const switches: Switches = { open: "connect", authentication: "accept" };
   const sockets = new Set<Socket>();
@@ -122,7 +122,7 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
 }
 
 /** Makes a key pair. One in 200 of those that ssh2 1.17 makes is malformed, hence the loop. */
-function makeKey(): { private: string; blob: Buffer } {
+export function makeHostKey(): { private: string; blob: Buffer } {
   for (;;) {
     const pair = utils.generateKeyPairSync("ed25519");
     const parsed = utils.parseKey(pair.private);

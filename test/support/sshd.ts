@@ -20,6 +20,8 @@ const SSHD = "/usr/sbin/sshd";
 export interface SshdOptions {
   /** lines of sshd_config, before ours: the first value of a keyword is the one that counts. Match blocks come last */
   config?: readonly string[];
+  /** makes what the server's files need, before they are written, in its directory */
+  prepare?: (directory: string) => Promise<void>;
   /** the lines of authorized_keys, from the public key of our identity; that key alone when it is left out */
   authorizedKeys?: (publicKey: string) => readonly string[];
   hostKeyTypes?: readonly Key["type"][];
@@ -95,6 +97,7 @@ async function startIn(directory: string, options: SshdOptions, remove: () => Pr
     makeKey(join(directory, "id_ed25519"), "ed25519"),
     ...hostKeyTypes.map((type) => makeKey(join(directory, `host_${type}`), type)),
   ]);
+  await options.prepare?.(directory);
   await writeFile(join(directory, "authorized_keys"), lines(authorizedKeys(identity.publicKey)));
   const server = new Server(directory, {
     address: host,

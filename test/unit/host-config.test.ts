@@ -74,7 +74,7 @@ describe("a host, as ssh -G resolves it,", () => {
       strictHostKeyChecking: "ask",
       keepaliveIntervalMs: 15_000,
       keepaliveCountMax: 3,
-      agent: "/agent",
+      agent: { path: "/agent", isFixed: false },
       algorithms: { ciphers: null, macs: null, kexalgorithms: null },
     });
   });
@@ -87,7 +87,7 @@ describe("a host, as ssh -G resolves it,", () => {
     ["IdentityAgent $MISSING", null],
     ["", "/agent"],
   ])("has the agent that '%s' means", async (config, agent) => {
-    expect((await resolve(config, "h")).agent).toBe(agent);
+    expect((await resolve(config, "h")).agent.path).toBe(agent);
   });
 
   it("has the forwards that ssh_config asks for, each as the command line would, and none that it does not", async () => {

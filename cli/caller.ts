@@ -1,0 +1,48 @@
+// Whoever runs tunctl, as far as a login may turn to them: their agent, and a person at a terminal or an askpass program.
+import type { CallerNote } from "../shared/records.ts";
+import { type Given, has, type Option } from "./args.ts";
+import type { Context, Invocation } from "./command.ts";
+
+export const remember: Option = {
+  long: "remember",
+  help: "keep answers in tund's memory for when the link is lost; never on disk",
+};
+
+/** How a person is asked. */
+export type Means = { kind: "terminal"; descriptor: number } | { kind: "askpass"; program: string };
+
+const ASKPASS = "/usr/bin/ssh-askpass";
+
+/** Chooses as ssh does (readpass.c): SSH_ASKPASS_REQUIRE, the terminal, then SSH_ASKPASS where there is a display. */
+function meansOf({ env, openTerminal }: Pick<Context, "env" | "openTerminal">): Means | null {
+  const { SSH_ASKPASS_REQUIRE: require, SSH_ASKPASS, DISPLAY, WAYLAND_DISPLAY } = env;
+  const askpass: Means = { kind: "askpass", program: SSH_ASKPASS || ASKPASS };
+  const hasDisplay = Boolean(DISPLAY || WAYLAND_DISPLAY);
+  if (require === "force" || (require === "prefer" && hasDisplay)) return askpass;
+  const descriptor = openTerminal();
+  if (descriptor !== null) return { kind: "terminal", descriptor };
+  return hasDisplay && require !== "never" ? askpass : null;
+}
+
+/** What of a request's body tells the daemon whom a login may turn to. */
+interface Asked {
+  caller?: CallerNote;
+}
+
+/** Makes a request that may need a login: `run` is given what belongs into its body. */
+export async function withCaller<T>(invocation: Invocation, run: (asked: Asked) => Promise<T>): Promise<T> {
+  const { context, given } = invocation;
+  const note: CallerNote = { ...agentOf(context), ...remembering(given) };
+  const means = meansOf(context);
+  if (means === null) return run(Object.keys(note).length === 0 ? {} : { caller: note });
+  // Loaded here: most runs have nobody to ask.
+  const { converse } = await import("./conversation.ts");
+  return converse(invocation, means, (conversation) => run({ caller: { ...note, conversation } }));
+}
+
+const agentOf = ({ env }: Context): CallerNote => {
+  const agent = env["SSH_AUTH_SOCK"] ?? "";
+  return agent.startsWith("/") ? { agent } : {};
+};
+
+const remembering = (given: readonly Given[]): CallerNote => (has(given, remember) ? { remember: true } : {});

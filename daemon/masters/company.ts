@@ -1,0 +1,90 @@
+// Those who wait for a master, as one caller: whoever can be asked is asked.
+import { type Caller, nobody, type Question, unanswered } from "../ssh/caller.ts";
+
+/** Someone who waits. */
+export interface Member extends Pick<Caller, "isPresent" | "agents" | "ask" | "tell"> {
+  /** whether answers are to be kept in memory for when the link is lost (`--remember`) */
+  readonly remembers: boolean;
+}
+
+/** One who waits and cannot be asked. */
+export const silentMember: Member = { ...nobody, remembers: false };
+
+export class Company implements Caller {
+  readonly #members = new Set<Member>();
+  readonly #answers = new Map<string, string>();
+  #agents: readonly string[] = [];
+  #unheard = false;
+
+  /** Somebody begins to wait. Gives what ends that. */
+  join(member: Member): () => void {
+    this.#members.add(member);
+    if (member.agents.length > 0) this.#agents = [...member.agents];
+    return () => void this.#members.delete(member);
+  }
+
+  get isPresent(): boolean {
+    const is = this.#who() !== undefined;
+    this.#unheard ||= !is;
+    return is;
+  }
+
+  /** The agents of those who asked last: they may answer still when the link is lost. */
+  get agents(): readonly string[] {
+    return this.#agents;
+  }
+
+  /** To be called when an attempt begins. */
+  begin(): void {
+    this.#unheard = false;
+  }
+
+  /** Whether nobody was there when it mattered, and somebody is now. */
+  get cameLate(): boolean {
+    return this.#unheard && this.#who() !== undefined;
+  }
+
+  async ask(question: Question): Promise<string> {
+    const { memo } = question;
+    const kept = memo === null ? undefined : this.#answers.get(memo);
+    if (kept !== undefined) return kept;
+    const member = this.#who();
+    if (member === undefined) throw unanswered(`an answer to '${question.text.trim()}'`);
+    const answer = await member.ask(question);
+    if (member.remembers && memo !== null) this.#answers.set(memo, answer);
+    return answer;
+  }
+
+  remembers(memo: string): boolean {
+    return this.#answers.has(memo);
+  }
+
+  forget(memo: string): void {
+    this.#answers.delete(memo);
+  }
+
+  tell(text: string): void {
+    for (const member of this.#members) member.tell(text);
+  }
+
+  /** Whether answers are to be kept. */
+  get remembering(): boolean {
+    return [...this.#members].some((member) => member.remembers);
+  }
+
+  #who(): Member | undefined {
+    return [...this.#members].find((member) => member.isPresent);
+  }
+}
+
+/** A company as someone who waits for another master: one that leads to its own. */
+export const memberOf = (company: Company): Member => ({
+  get isPresent() {
+    return company.isPresent;
+  },
+  agents: company.agents,
+  remembers: company.remembering,
+  // The other master keeps what is to be kept.
+  ask: (question) => company.ask({ ...question, memo: null }),
+  tell: (text) => company.tell(text),
+});

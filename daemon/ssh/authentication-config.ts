@@ -1,0 +1,71 @@
+// What ssh_config says of authentication.
+import type { Settings } from "./settings.ts";
+import { expandPath, type Person } from "./tokens.ts";
+
+export interface AuthenticationConfig {
+  identityFiles: string[];
+  certificateFiles: string[];
+  identitiesOnly: boolean;
+  publicKeyAllowed: boolean;
+  /** PubkeyAcceptedAlgorithms; null: whatever there is */
+  publicKeyAlgorithms: string[] | null;
+  /** the authentication agent's socket, where there is one; fixed: no other may stand in for it */
+  agent: { path: string | null; isFixed: boolean };
+  /** what of each is to be tried, in this order (PreferredAuthentications) */
+  authentications: readonly string[];
+  numberOfPasswordPrompts: number;
+  /** BatchMode: nobody is ever asked anything */
+  isBatch: boolean;
+}
+
+/** Reads it. @throws TundError HOST_CONFIG_FAILED for a path that cannot be expanded */
+export function authenticationConfig(
+  settings: Settings,
+  tokens: Readonly<Record<string, string>>,
+  person: Person,
+): AuthenticationConfig {
+  const value = (name: string): string => settings.get(name)?.[0] ?? "";
+  const pathsOf = (name: string) =>
+    (settings.get(name) ?? [])
+      .filter((path) => path !== "none")
+      .map((path) => expandPath(path, tokens, person));
+  const agent = value("identityagent");
+  return {
+    identityFiles: pathsOf("identityfile"),
+    certificateFiles: pathsOf("certificatefile"),
+    identitiesOnly: value("identitiesonly") === "yes",
+    publicKeyAllowed: value("pubkeyauthentication") !== "false",
+    publicKeyAlgorithms: listOf(settings, "pubkeyacceptedalgorithms"),
+    agent: {
+      path: agentSocket(agent || "SSH_AUTH_SOCK", person),
+      isFixed: !["", "SSH_AUTH_SOCK"].includes(agent),
+    },
+    authentications: authentications(settings),
+    numberOfPasswordPrompts: Number(value("numberofpasswordprompts")) || 3,
+    isBatch: value("batchmode") === "yes",
+  };
+}
+
+/** A setting that is a list with commas; null where it is not set. */
+export const listOf = (settings: Settings, name: string): string[] | null =>
+  settings.get(name)?.[0]?.split(",") ?? null;
+
+// IdentityAgent: `none`, the name of an environment variable, or a path (which ssh has expanded).
+function agentSocket(setting: string, { env }: Person): string | null {
+  if (setting === "none") return null;
+  if (setting === "SSH_AUTH_SOCK") return env["SSH_AUTH_SOCK"] || null;
+  const variable = /^\$\{?(\w+)\}?$/.exec(setting)?.[1];
+  return variable === undefined ? setting : env[variable] || null;
+}
+
+// What of PreferredAuthentications is on and can be done here: not GSSAPI, nor host-based.
+function authentications(settings: Settings): string[] {
+  const isOn = (name: string) => !["no", "false"].includes(settings.get(name)?.[0] ?? "yes");
+  const on = {
+    publickey: isOn("pubkeyauthentication"),
+    "keyboard-interactive": isOn("kbdinteractiveauthentication"),
+    password: isOn("passwordauthentication"),
+  };
+  const preferred = listOf(settings, "preferredauthentications") ?? Object.keys(on);
+  return preferred.filter((name) => on[name as keyof typeof on]);
+}
