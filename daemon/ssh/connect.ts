@@ -14,7 +14,13 @@ import { gatherIdentities, type Identities } from "./identities.ts";
 import { authorities, knownKeyTypes, readKnownHosts } from "./known-hosts.ts";
 import { Login } from "./login.ts";
 import { Phases } from "./phases.ts";
-import { HostCertificates, type Offers, overhearNegotiation, UserAuthentication } from "./ssh2-private.ts";
+import {
+  HostCertificates,
+  hostProof,
+  type Offers,
+  overhearNegotiation,
+  UserAuthentication,
+} from "./ssh2-private.ts";
 import { startProxyCommand } from "./proxy-command.ts";
 import type { Wire } from "./wire.ts";
 
@@ -133,6 +139,7 @@ class Handshake {
 
   #start(algorithms: Algorithms, onFailure: (error: unknown) => void): void {
     const { client, socket, config, verifier, certificates, identities, caller } = this.#parts;
+    let proof: ReturnType<typeof hostProof> | undefined;
     const login = new Login({ config, identities, caller, onFailure });
     this.#login = login;
     client.on("change password", (message) => login.passwordExpired(message));
@@ -141,7 +148,10 @@ class Handshake {
       username: config.user,
       algorithms,
       authHandler: login.handler,
-      hostVerifier: (key: Buffer, answer: (isGood: boolean) => void) => verifier.verify(key, answer),
+      hostVerifier: (key: Buffer, answer: (isGood: boolean) => void) => {
+        proof ??= hostProof(client);
+        return verifier.verify(key, answer);
+      },
       keepaliveInterval: 0, // ours counts received data as life; ssh2's does not
       readyTimeout: 0, // the phases have their own deadlines
       strictVendor: false, // or Unix sockets fail on servers that are not OpenSSH
@@ -153,7 +163,8 @@ class Handshake {
     const wire = new UserAuthentication(client, config.user, () => login.keyAccepted());
     client.once("handshake", () => {
       // It may hold keys for this host alone, and says nothing to who has not told it the host.
-      identities.agent?.bind(wire.session).catch(() => undefined);
+      if (proof !== undefined)
+        identities.agent?.bind({ ...proof, sessionId: wire.sessionId }).catch(() => undefined);
     });
     login.speakOver(wire);
   }

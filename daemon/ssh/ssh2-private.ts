@@ -90,6 +90,12 @@ export const serverVersion = (client: Client): string | null => inside(client)._
 export const hasUsablePacketSize = (channel: ClientChannel): boolean =>
   (channel as unknown as PrivateChannel).outgoing.packetSize > 0;
 
+/** The server's host key and its signature over the key exchange: to be asked for in the host verifier, and not later. */
+export function hostProof(client: Client): { hostKey: Buffer; signature: Buffer } {
+  const { _hostKey, _sig } = inside(client)._protocol._kex;
+  return { hostKey: Buffer.from(_hostKey), signature: Buffer.from(_sig) };
+}
+
 const arrays = ({ cipher, mac, compress, lang }: KexLists["cs"]) => ({
   cipher: cipher.array,
   mac: mac.array,
@@ -228,10 +234,9 @@ export class UserAuthentication {
     this.#protocol.authPassword(this.#user, old, fresh);
   }
 
-  /** What the key exchange was bound to. */
-  get session(): { hostKey: Buffer; sessionId: Buffer; signature: Buffer } {
-    const { sessionID, _hostKey, _sig } = this.#protocol._kex;
-    return { hostKey: _hostKey, sessionId: sessionID, signature: _sig };
+  /** What the first key exchange came to (RFC 4253 section 7.2). */
+  get sessionId(): Buffer {
+    return this.#protocol._kex.sessionID;
   }
 
   #payload(algorithm: string, key: Buffer, isSigned: boolean): Buffer {

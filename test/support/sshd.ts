@@ -19,12 +19,14 @@ const SSHD = "/usr/sbin/sshd";
 
 export interface SshdOptions {
   /** lines of sshd_config, before ours: the first value of a keyword is the one that counts. Match blocks come last */
-  config?: readonly string[];
+  config?: readonly string[] | ((directory: string) => readonly string[]);
   /** makes what the server's files need, before they are written, in its directory */
   prepare?: (directory: string) => Promise<void>;
   /** the lines of authorized_keys, from the public key of our identity; that key alone when it is left out */
   authorizedKeys?: (publicKey: string) => readonly string[];
   hostKeyTypes?: readonly Key["type"][];
+  /** makes the certificate of a host key; gives its path */
+  certify?: (key: Key) => Promise<string>;
   /** another network to be in: what starts a program there, and the address that the server has there */
   network?: { within: readonly string[]; address: string };
 }
@@ -98,11 +100,17 @@ async function startIn(directory: string, options: SshdOptions, remove: () => Pr
     ...hostKeyTypes.map((type) => makeKey(join(directory, `host_${type}`), type)),
   ]);
   await options.prepare?.(directory);
+  const { certify } = options;
+  const certificates = certify === undefined ? [] : await Promise.all(hostKeys.map((key) => certify(key)));
+  const config = [
+    ...certificates.map((path) => `HostCertificate ${path}`),
+    ...linesOf(options.config, directory),
+  ];
   await writeFile(join(directory, "authorized_keys"), lines(authorizedKeys(identity.publicKey)));
   const server = new Server(directory, {
     address: host,
     within: network?.within ?? [],
-    config: (port) => serverConfig({ directory, hostKeys, port, host }, options.config ?? []),
+    config: (port) => serverConfig({ directory, hostKeys, port, host }, config),
   });
   const port = await server.start();
 
@@ -149,6 +157,9 @@ async function startIn(directory: string, options: SshdOptions, remove: () => Pr
     },
   };
 }
+
+const linesOf = (config: SshdOptions["config"] = [], directory: string): readonly string[] =>
+  typeof config === "function" ? config(directory) : config;
 
 /** Where a server is, and how it is configured for a port. */
 interface Place {

@@ -1,0 +1,257 @@
+// Certificates of users and of hosts, and security keys: whatever the real ssh takes or refuses, tund does.
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { type Agent, startAgent } from "../support/agent.ts";
+import { certify, type Signing } from "../support/certificates.ts";
+import { startTund, type Tund } from "../support/daemon.ts";
+import { echoServer, type LoopbackServer } from "../support/echo.ts";
+import { freePort } from "../support/free-port.ts";
+import { run } from "../support/run.ts";
+import { startSecurityKey } from "../support/security-key.ts";
+import { type Key, makeKey } from "../support/ssh-key.ts";
+import { type Sshd, startSshd } from "../support/sshd.ts";
+import { dialLoopback, echoed } from "../support/tcp.ts";
+
+const types = ["ed25519", "ecdsa", "rsa"] as const;
+
+let sshd: Sshd;
+let tund: Tund;
+let echo: LoopbackServer;
+let names = 0;
+const authorities = new Map<Key["type"], Key>();
+const authority = (type: Key["type"] = "ed25519"): Key => {
+  const key = authorities.get(type);
+  if (key === undefined) throw new Error("not set up yet");
+  return key;
+};
+
+beforeAll(async () => {
+  sshd = await startSshd({
+    config: (directory) => [`TrustedUserCAKeys ${join(directory, "authorities")}`],
+    authorizedKeys: () => [],
+    hostKeyTypes: types,
+    prepare: async (directory) => {
+      for (const type of types) authorities.set(type, await makeKey(join(directory, `ca_${type}`), type));
+      const lines = types.map((type) => `${authority(type).publicKey}\n`);
+      await writeFile(join(directory, "authorities"), lines.join(""));
+    },
+  });
+  tund = await startTund({ env: { TUND_SSH_CONFIG: sshd.sshConfig } });
+  echo = await echoServer();
+});
+afterAll(async () => {
+  await echo?.close();
+  await tund?.stop();
+  await sshd?.stop();
+});
+
+/** Logs in with tund and with ssh: both say the same. Gives whether they got in, and what tund said. */
+async function verdicts(
+  settings: Record<string, string | number>,
+  on: { sshd: Sshd; tund: Tund } = { sshd, tund },
+) {
+  const name = `h${names++}`;
+  await on.sshd.addHost(name, settings);
+  const ours = await on.tund.tunctl(["connect", name]);
+  const theirs = await run("ssh", ["-F", on.sshd.sshConfig, "-o", "BatchMode=yes", name, "true"]);
+  expect({ tund: ours.code === 0, said: ours.stderr }).toEqual({
+    tund: theirs.code === 0,
+    said: ours.stderr,
+  });
+  if (ours.code === 0) await on.tund.tunctl(["exit", name]);
+  return { isIn: ours.code === 0, said: ours.stderr, code: ours.code };
+}
+
+const newKey = (type: Key["type"]) => makeKey(join(sshd.directory, `key-${names++}`), type);
+const me = () => ({ principals: [sshd.user] });
+
+describe("a user's certificate", () => {
+  it.each(types.flatMap((key) => types.map((by) => [key, by] as const)))(
+    "of a key of type %s, by an authority of type %s, logs in",
+    async (type, by) => {
+      const key = await newKey(type);
+      const certificate = await certify(authority(by), key, {
+        ...me(),
+        to: join(sshd.directory, `c${names++}.pub`),
+      });
+      expect(await verdicts({ IdentityFile: key.path })).toMatchObject({ isIn: false });
+      expect(await verdicts({ IdentityFile: key.path, CertificateFile: certificate })).toMatchObject({
+        isIn: true,
+      });
+    },
+  );
+
+  it("is found beside its key", async () => {
+    const key = await newKey("ed25519");
+    await certify(authority(), key, me());
+    expect(await verdicts({ IdentityFile: key.path })).toMatchObject({ isIn: true });
+  });
+
+  it.each<[string, Signing]>([
+    ["is for somebody else", { principals: ["somebody"] }],
+    ["has expired", { principals: ["root"], validity: "20200101:20200102" }],
+    ["is a host's", { principals: ["root"], isHost: true }],
+  ])("that %s does not log in, and is named", async (_, signing) => {
+    const key = await newKey("ed25519");
+    await certify(authority(), key, signing);
+    const { isIn, code, said } = await verdicts({ IdentityFile: key.path });
+    expect({ isIn, code }).toEqual({ isIn: false, code: 7 });
+    expect(said).toContain(key.path);
+  });
+
+  it("comes from an agent, or has an agent sign for it", async () => {
+    const [agent, plain] = [await startAgent(), await startAgent()];
+    onTestFinished(async () => void (await Promise.all([agent.stop(), plain.stop()])));
+    const [key, other] = [await newKey("rsa"), await newKey("ecdsa")];
+    await certify(authority(), key, me());
+    await agent.add(key.path); // the certificate goes with it
+    expect(
+      await verdicts({ IdentityFile: "none", IdentityAgent: agent.socket, IdentitiesOnly: "no" }),
+    ).toMatchObject({ isIn: true });
+    await plain.add(other.path);
+    const to = join(sshd.directory, `c${names++}.pub`);
+    const certificate = await certify(authority(), other, { ...me(), to });
+    const settings = { IdentityFile: "none", IdentityAgent: plain.socket, IdentitiesOnly: "no" };
+    expect(await verdicts({ ...settings, CertificateFile: certificate })).toMatchObject({ isIn: true });
+    expect(await verdicts(settings)).toMatchObject({ isIn: false });
+  });
+});
+
+describe("keys", () => {
+  it("of PubkeyAcceptedAlgorithms alone are offered", async () => {
+    const key = await newKey("rsa");
+    const server = await startSshd({ authorizedKeys: () => [key.publicKey] });
+    onTestFinished(() => server.stop());
+    const daemon = await startTund({ env: { TUND_SSH_CONFIG: server.sshConfig } });
+    onTestFinished(async () => void (await daemon.stop()));
+    const on = { sshd: server, tund: daemon };
+    expect(await verdicts({ IdentityFile: key.path }, on)).toMatchObject({ isIn: true });
+    expect(
+      await verdicts({ IdentityFile: key.path, PubkeyAcceptedAlgorithms: "rsa-sha2-256" }, on),
+    ).toMatchObject({ isIn: true });
+    const none = await verdicts({ IdentityFile: key.path, PubkeyAcceptedAlgorithms: "ssh-ed25519" }, on);
+    expect(none).toMatchObject({ isIn: false, code: 7 });
+    expect(none.said).toContain("no signature algorithm for it is accepted on both sides");
+  });
+
+  it("two of them are given to a server that wants two, which the same one twice does not satisfy", async () => {
+    const [one, other] = [await newKey("ed25519"), await newKey("ecdsa")];
+    const server = await startSshd({
+      config: ["AuthenticationMethods publickey,publickey", "MaxAuthTries 3"],
+      authorizedKeys: () => [one.publicKey, other.publicKey],
+    });
+    onTestFinished(() => server.stop());
+    const daemon = await startTund({ env: { TUND_SSH_CONFIG: server.sshConfig } });
+    onTestFinished(async () => void (await daemon.stop()));
+    await server.addHost("two", { IdentityFile: `${one.path}\n  IdentityFile ${other.path}` });
+    expect(await daemon.tunctl(["connect", "two"])).toMatchObject({ code: 0, stderr: "" });
+    await server.addHost("one", { IdentityFile: one.path });
+    expect(await daemon.tunctl(["connect", "one"])).toMatchObject({ code: 7 });
+  });
+
+  it("of a security key log in through the agent, and whoever waits is told to touch it", async () => {
+    const token = await startSecurityKey();
+    onTestFinished(() => token.stop());
+    const server = await startSshd({ authorizedKeys: () => [token.publicKey] });
+    onTestFinished(() => server.stop());
+    const daemon = await startTund({ env: { TUND_SSH_CONFIG: server.sshConfig } });
+    onTestFinished(async () => void (await daemon.stop()));
+    const settings = { IdentityFile: "none", IdentityAgent: token.socket, IdentitiesOnly: "no" };
+    expect(await verdicts(settings, { sshd: server, tund: daemon })).toMatchObject({ isIn: true });
+  });
+
+  it("that an agent keeps for one host alone are given to it, and to no other", async () => {
+    const agent: Agent = await startAgent();
+    onTestFinished(() => agent.stop());
+    const key = await newKey("ed25519");
+    const servers = await Promise.all([0, 1].map(() => startSshd({ authorizedKeys: () => [key.publicKey] })));
+    onTestFinished(async () => void (await Promise.all(servers.map((server) => server.stop()))));
+    const [mine, other] = servers as [Sshd, Sshd];
+    const constraint = ["-q", "-H", mine.knownHosts, "-h", `[127.0.0.1]:${mine.port}`, key.path];
+    expect(
+      await run("ssh-add", constraint, { env: { PATH: process.env["PATH"], SSH_AUTH_SOCK: agent.socket } }),
+    ).toMatchObject({ code: 0 });
+    for (const [server, isIn] of [
+      [mine, true],
+      [other, false],
+    ] as const) {
+      const daemon = await startTund({ env: { TUND_SSH_CONFIG: server.sshConfig } });
+      onTestFinished(async () => void (await daemon.stop()));
+      const settings = { IdentityFile: "none", IdentityAgent: agent.socket, IdentitiesOnly: "no" };
+      expect(await verdicts(settings, { sshd: server, tund: daemon })).toMatchObject({ isIn });
+    }
+  });
+});
+
+describe("a host's certificate", () => {
+  /** A server whose key of that type is certified, a daemon, and a known_hosts file that has authorities alone. */
+  async function certified(type: Key["type"], signing: Partial<Signing> = {}, by = authority()) {
+    const server = await startSshd({
+      hostKeyTypes: [type],
+      config: ["RekeyLimit 1M"],
+      certify: async (key) => certify(by, key, { principals: ["127.0.0.1"], isHost: true, ...signing }),
+    });
+    onTestFinished(() => server.stop());
+    const daemon = await startTund({ env: { TUND_SSH_CONFIG: server.sshConfig } });
+    onTestFinished(async () => void (await daemon.stop()));
+    return { sshd: server, tund: daemon };
+  }
+
+  async function knownHosts(...lines: string[]): Promise<{ UserKnownHostsFile: string }> {
+    const file = join(sshd.directory, `known-${names++}`);
+    await writeFile(file, lines.map((line) => `${line}\n`).join(""));
+    return { UserKnownHostsFile: file };
+  }
+
+  const trusting = (key: Key = authority()) => knownHosts(`@cert-authority * ${key.publicKey}`);
+
+  it.each(types.flatMap((key) => types.map((by) => [key, by] as const)))(
+    "of a key of type %s, by an authority of type %s, is taken, and rekeying is survived",
+    async (type, by) => {
+      const on = await certified(type, {}, authority(by));
+      const known = await trusting(authority(by));
+      expect(await verdicts(known, on)).toMatchObject({ isIn: true });
+      const [name, port] = [`h${names++}`, await freePort()];
+      await on.sshd.addHost(name, known);
+      const forward = ["forward", "-L", `${port}:127.0.0.1:${echo.port}`, name];
+      expect(await on.tund.tunctl(forward)).toMatchObject({ code: 0 });
+      const text = "x".repeat(3 * 1024 * 1024); // the server wants new keys every MiB
+      const socket = await dialLoopback(port);
+      expect(await echoed(socket, text)).toBe(text);
+      socket.destroy();
+    },
+  );
+
+  it.each<[string, Partial<Signing>]>([
+    ["is for another host", { principals: ["elsewhere"] }],
+    ["has expired", { validity: "20200101:20200102" }],
+    ["is not valid yet", { validity: "20990101:20990102" }],
+    ["is a user's", { isHost: false }],
+    ["has a critical option", { more: ["-O", "critical:nobody-knows-it"] }],
+  ])("that %s does not count, and the key is unknown", async (_, signing) => {
+    const on = await certified("ed25519", signing);
+    const { isIn, code } = await verdicts(await trusting(), on);
+    expect({ isIn, code }).toEqual({ isIn: false, code: 6 });
+    const known = await knownHosts(`@cert-authority * ${authority().publicKey}`, ...on.sshd.hostKeyLines);
+    expect(await verdicts(known, on)).toMatchObject({ isIn: true });
+  });
+
+  it("is taken by HostKeyAlias and by a principal with a wildcard, and not by an authority for others or one revoked", async () => {
+    const on = await certified("ecdsa", { principals: ["db", "127.*"] });
+    const ca = authority().publicKey;
+    expect(await verdicts({ ...(await trusting()), HostKeyAlias: "db" }, on)).toMatchObject({ isIn: true });
+    expect(await verdicts({ ...(await trusting()), HostKeyAlias: "other" }, on)).toMatchObject({
+      isIn: false,
+    });
+    expect(await verdicts(await knownHosts(`@cert-authority elsewhere ${ca}`), on)).toMatchObject({
+      isIn: false,
+    });
+    expect(await verdicts(await knownHosts(`@cert-authority * ${ca}`, `@revoked * ${ca}`), on)).toMatchObject(
+      { isIn: false },
+    );
+    expect(
+      await verdicts({ ...(await trusting()), CASignatureAlgorithms: "rsa-sha2-512" }, on),
+    ).toMatchObject({ isIn: false });
+  });
+});

@@ -1,0 +1,33 @@
+// Certificates, as ssh-keygen signs them.
+import { rename } from "node:fs/promises";
+import { type Key } from "./ssh-key.ts";
+import { run } from "./run.ts";
+
+export interface Signing {
+  /** who it is for */
+  principals: readonly string[];
+  /** for a host instead of a user */
+  isHost?: boolean;
+  /** as `ssh-keygen -V` takes it */
+  validity?: string;
+  /** further arguments of ssh-keygen */
+  more?: readonly string[];
+  /** where it goes; beside the key, as `-cert.pub`, when it is left out */
+  to?: string;
+}
+
+/** Has an authority certify a key. Gives the certificate's path. @throws Error in ssh-keygen's words */
+export async function certify(authority: Key, key: Key, signing: Signing): Promise<string> {
+  const { principals, isHost = false, validity = "+1h", more = [], to } = signing;
+  const args = ["-q", "-s", authority.path, "-I", "test", "-n", principals.join(","), "-V", validity];
+  const { code, stderr } = await run("ssh-keygen", [
+    ...args,
+    ...(isHost ? ["-h"] : []),
+    ...more,
+    `${key.path}.pub`,
+  ]);
+  if (code !== 0) throw new Error(`ssh-keygen -s: ${stderr}`);
+  const made = `${key.path}-cert.pub`;
+  if (to !== undefined) await rename(made, to);
+  return to ?? made;
+}
