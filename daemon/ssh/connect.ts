@@ -1,27 +1,20 @@
 // From a host's configuration to an authenticated connection. A new ssh2 Client for each attempt.
-import { type Algorithms, Client } from "ssh2";
+import { Client } from "ssh2";
 import type { Clock } from "../../shared/clock.ts";
-import { TundError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
 import { certificateAlgorithms, offeredAlgorithms } from "./algorithms.ts";
 import { type Caller, nobody } from "./caller.ts";
 import { Connection } from "./connection.ts";
 import { dial } from "./dial.ts";
-import { connectionFailure, type Stage } from "./failure.ts";
-import { type HostConfig, whereOf } from "./host-config.ts";
+import { Handshake } from "./handshake.ts";
+import { type HostConfig, hostNameOf } from "./host-config.ts";
 import { HostVerifier } from "./host-verifier.ts";
-import { gatherIdentities, type Identities } from "./identities.ts";
-import { authorities, knownKeyTypes, readKnownHosts } from "./known-hosts.ts";
-import { Login } from "./login.ts";
+import { gatherIdentities } from "./identities.ts";
+import { authorities, type KnownHost, knownKeyTypes, readKnownHosts } from "./known-hosts.ts";
+import { askKnownHostsCommand } from "./known-hosts-command.ts";
 import { Phases } from "./phases.ts";
-import {
-  HostCertificates,
-  hostProof,
-  type Offers,
-  overhearNegotiation,
-  UserAuthentication,
-} from "./ssh2-private.ts";
 import { startProxyCommand } from "./proxy-command.ts";
+import { keepHostKeys } from "./update-host-keys.ts";
 import type { Wire } from "./wire.ts";
 
 export interface ConnectOptions {
@@ -44,22 +37,21 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
   const { config, clock, log } = options;
   const phases = new Phases(clock, config.connectTimeoutMs);
   const caller = phases.patient(config.isBatch ? nobody : options.caller);
-  const [identities, known] = await Promise.all([
-    gatherIdentities({ config, caller: config.isBatch ? withAgents(caller, options.caller) : caller, clock }),
-    readKnownHosts(config.knownHostsFiles),
-  ]);
+  const asker = config.isBatch ? withAgents(caller, options.caller) : caller;
+  const identities = await gatherIdentities({ config, caller: asker, clock });
   try {
-    for (const problem of known.problems) log.warn({ problem }, "known hosts file not read");
-    const verifier = new HostVerifier({ config, known: known.hosts, caller, log, now: () => clock.now() });
-    const algorithms = offeredAlgorithms(config, knownKeyTypes(known.hosts, config));
+    const known = await allKnownHosts(config, log);
+    const algorithms = offeredAlgorithms(config, knownKeyTypes(known, config));
     const socket = await reach(options);
+    const isLoopback = /^(127\.|::1$|::ffff:127\.)/.test(socket.remoteAddress ?? "");
+    const verifier = new HostVerifier({ config, known, caller, log, now: () => clock.now(), isLoopback });
     const client = new Client();
     const connection = new Connection({ client, socket, config, clock });
-    const { hostname: host, port, hostKeyAlias } = config;
-    const isCertified = authorities(known.hosts, { host, port, hostKeyAlias }).length > 0;
+    const isCertified = authorities(known, hostNameOf(config)).length > 0;
     const certificates = isCertified ? certificateAlgorithms(config) : [];
     const parts = { client, socket, config, phases, verifier, certificates, identities, caller };
     const handshake = new Handshake(parts);
+    keepHostKeys(client, { config, known, verifier, log });
     await handshake.run(algorithms);
     connection.established();
     return connection;
@@ -67,6 +59,15 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
     phases.end();
     identities.agent?.close();
   }
+}
+
+async function allKnownHosts(config: HostConfig, log: Log): Promise<KnownHost[]> {
+  const { knownHostsCommand: command, hostKeyTokens: tokens } = config;
+  const { hosts, problems } = await readKnownHosts(config.knownHostsFiles);
+  for (const problem of problems) log.warn({ problem }, "known hosts file not read");
+  if (command === null) return hosts;
+  const name = config.hostname; // without the port, as ssh asks this time
+  return [...hosts, ...(await askKnownHostsCommand({ command, tokens, name }, { kind: "ORDER" }))];
 }
 
 // Under BatchMode a caller is not asked, and their agent serves all the same.
@@ -80,109 +81,4 @@ async function reach({ config, wire, clock, signal }: ConnectOptions): Promise<W
   signal.addEventListener("abort", abort, { once: true });
   if (signal.aborted) abort();
   return wire;
-}
-
-interface HandshakeParts {
-  client: Client;
-  socket: Wire;
-  config: HostConfig;
-  phases: Phases;
-  verifier: HostVerifier;
-  /** the algorithms of host certificates to ask for */
-  certificates: readonly string[];
-  identities: Identities;
-  caller: Caller;
-}
-
-/** The time between TCP and `ready`: one outcome, whatever number of errors ssh2 emits for it. */
-class Handshake {
-  readonly #parts: HandshakeParts;
-  #login: Login | undefined;
-  #phase: Stage["phase"] = "handshake";
-  #first: unknown;
-  #offers: () => Offers | undefined = () => undefined;
-
-  constructor(parts: HandshakeParts) {
-    this.#parts = parts;
-  }
-
-  run(algorithms: Algorithms): Promise<void> {
-    const { client, socket, phases } = this.#parts;
-    return new Promise((ready, failed) => {
-      const fail = (error?: unknown) => {
-        phases.end();
-        socket.destroy();
-        failed(this.#explain(error ?? this.#first));
-      };
-      client.on("error", (error) => (this.#first ??= error));
-      client.once("handshake", () => {
-        this.#phase = "authentication";
-        this.#begin(fail);
-      });
-      client.once("ready", () => {
-        phases.end();
-        this.#phase = "established";
-        ready();
-      });
-      client.on("banner", (text) => this.#parts.caller.tell(text));
-      // A server that is done with us may leave the socket half open: its FIN is the end of this attempt.
-      socket.once("end", () => setImmediate(fail));
-      socket.once("close", () => fail());
-      this.#begin(fail);
-      try {
-        this.#start(algorithms, fail);
-      } catch (error) {
-        fail(error);
-      }
-    });
-  }
-
-  #start(algorithms: Algorithms, onFailure: (error: unknown) => void): void {
-    const { client, socket, config, verifier, certificates, identities, caller } = this.#parts;
-    let proof: ReturnType<typeof hostProof> | undefined;
-    const login = new Login({ config, identities, caller, onFailure });
-    this.#login = login;
-    client.on("change password", (message) => login.passwordExpired(message));
-    client.connect({
-      sock: socket,
-      username: config.user,
-      algorithms,
-      authHandler: login.handler,
-      hostVerifier: (key: Buffer, answer: (isGood: boolean) => void) => {
-        proof ??= hostProof(client);
-        return verifier.verify(key, answer);
-      },
-      keepaliveInterval: 0, // ours counts received data as life; ssh2's does not
-      readyTimeout: 0, // the phases have their own deadlines
-      strictVendor: false, // or Unix sockets fail on servers that are not OpenSSH
-      ident: "tund",
-    });
-    this.#offers = overhearNegotiation(client);
-    const hostCertificates = new HostCertificates(client, certificates);
-    verifier.onCertificate((certificate, key) => hostCertificates.use(certificate, key));
-    const wire = new UserAuthentication(client, config.user, () => login.keyAccepted());
-    client.once("handshake", () => {
-      // It may hold keys for this host alone, and says nothing to who has not told it the host.
-      if (proof !== undefined)
-        identities.agent?.bind({ ...proof, sessionId: wire.sessionId }).catch(() => undefined);
-    });
-    login.speakOver(wire);
-  }
-
-  #begin(fail: (error: unknown) => void): void {
-    const { phases, config } = this.#parts;
-    const seconds = config.connectTimeoutMs / 1000;
-    const late = () =>
-      new TundError("CONNECT_TIMEOUT", `${whereOf(config)}: no end to ${this.#phase} within ${seconds} s`);
-    phases.begin(() => fail(late()));
-  }
-
-  #explain(error: unknown): TundError {
-    const { verifier, config } = this.#parts;
-    if (verifier.failure !== undefined) return verifier.failure;
-    const stage = { where: whereOf(config), phase: this.#phase, offers: this.#offers() };
-    const failure = connectionFailure(error ?? new Error("closed by the server"), stage);
-    const isOurs = failure.code !== "AUTH_FAILED" || error instanceof TundError;
-    return isOurs || this.#login === undefined ? failure : this.#login.failure(failure.message);
-  }
 }

@@ -7,6 +7,7 @@ import { formatAddress } from "../../shared/forward-spec.ts";
 import { type AuthenticationConfig, authenticationConfig } from "./authentication-config.ts";
 import { type HostKeyConfig, hostKeyConfig } from "./host-key-config.ts";
 import { type ForwardingConfig, forwardingConfig } from "./forwarding-config.ts";
+import type { HostName } from "./known-hosts.ts";
 import { parseSettings, type Settings } from "./settings.ts";
 import { jumpHost, splitHops, type Way, wayOf } from "./way.ts";
 import { type Person, type TokenSource, tokensOf } from "./tokens.ts";
@@ -40,6 +41,13 @@ export interface HostConfig extends AuthenticationConfig, HostKeyConfig {
 /** `user@hostname:port`, for messages. */
 export const whereOf = ({ user, hostname, port }: HostConfig): string =>
   `${user}@${formatAddress(hostname, port)}`;
+
+/** What known hosts know it by. */
+export const hostNameOf = ({ hostname: host, port, hostKeyAlias }: HostConfig): HostName => ({
+  host,
+  port,
+  hostKeyAlias,
+});
 
 /** Answers what `ssh -G` prints for these arguments. Injected, so that tests can count the calls. */
 export type RunSsh = (args: readonly string[]) => Promise<string>;

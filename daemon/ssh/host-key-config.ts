@@ -15,6 +15,8 @@ export interface HostKeyConfig {
   revokedHostKeys: string | null;
   /** KnownHostsCommand, with its tokens as they were written */
   knownHostsCommand: string | null;
+  /** what those stand for, as far as the connection says */
+  hostKeyTokens: Readonly<Record<string, string>>;
   updateHostKeys: "yes" | "ask" | "no";
   /** NoHostAuthenticationForLocalhost */
   isLocalhostTrusted: boolean;
@@ -43,6 +45,7 @@ export function hostKeyConfig(
     caAlgorithms: listOf(settings, "casignaturealgorithms"),
     revokedHostKeys: revoked && expandPath(revoked, tokens, person),
     knownHostsCommand: orNull(value("knownhostscommand")),
+    hostKeyTokens: tokens,
     updateHostKeys: updating(value("updatehostkeys")),
     isLocalhostTrusted: value("nohostauthenticationforlocalhost") === "yes",
   };

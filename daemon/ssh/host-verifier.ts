@@ -2,11 +2,20 @@
 import type { Log } from "../../shared/log.ts";
 import { messageOf, TundError } from "../../shared/errors.ts";
 import type { Caller } from "./caller.ts";
-import type { HostConfig } from "./host-config.ts";
+import { type HostConfig, hostNameOf } from "./host-config.ts";
 import { type Certificate, parseCertificate } from "./certificate.ts";
 import { faultOf } from "./host-certificate.ts";
 import { displayType, fingerprint } from "./host-key.ts";
-import { appendKnownHost, type KnownHost, lookupName, verdict } from "./known-hosts.ts";
+import { askKnownHostsCommand } from "./known-hosts-command.ts";
+import { isRevokedBy } from "./revoked-keys.ts";
+import {
+  appendKnownHost,
+  type HostName,
+  type KnownHost,
+  lookupName,
+  recordName,
+  verdict,
+} from "./known-hosts.ts";
 
 export interface HostVerifierOptions {
   config: HostConfig;
@@ -15,22 +24,28 @@ export interface HostVerifierOptions {
   log: Log;
   /** in milliseconds since the epoch */
   now: () => number;
+  /** whether the server was reached at a loopback address */
+  isLoopback: boolean;
 }
 
 type Verdicts = TundError | undefined | Promise<TundError | undefined>;
 
 export class HostVerifier {
   readonly #config: HostConfig;
-  readonly #known: readonly KnownHost[];
+  #known: readonly KnownHost[];
   readonly #caller: Caller;
   readonly #log: Log;
   readonly #now: () => number;
+  /** NoHostAuthenticationForLocalhost: whatever key it is */
+  readonly #isTrusted: boolean;
   /** has ssh2 take the key that is certified for the server's */
   #onCertificate: (certificate: Buffer, key: Buffer) => void = () => undefined;
   #accepted: Buffer | undefined;
+  #knownBy: { file: string } | undefined;
   #failure: TundError | undefined;
 
-  constructor({ config, known, caller, log, now }: HostVerifierOptions) {
+  constructor({ config, known, caller, log, now, isLoopback }: HostVerifierOptions) {
+    this.#isTrusted = config.isLocalhostTrusted && isLoopback;
     this.#now = now;
     this.#config = config;
     this.#known = known;
@@ -51,7 +66,11 @@ export class HostVerifier {
   verify(key: Buffer, answer: (isGood: boolean) => void): boolean | undefined {
     const certificate = parseCertificate(key);
     if (this.#accepted !== undefined) return this.#accepted.equals(key) && this.#accept(key, certificate);
-    const failure = this.#judgeAny(Buffer.from(key), certificate);
+    if (this.#isTrusted) return this.#accept(key, certificate);
+    const blob = Buffer.from(key);
+    const { revokedHostKeys, knownHostsCommand } = this.#config;
+    const takesTime = revokedHostKeys !== null || knownHostsCommand !== null;
+    const failure = takesTime ? this.#judgeWithMore(blob, certificate) : this.#judgeAny(blob, certificate);
     if (!(failure instanceof Promise)) return this.#decide(key, certificate, failure);
     failure.then(
       (why) => answer(this.#decide(key, certificate, why)),
@@ -63,6 +82,15 @@ export class HostVerifier {
   /** To be called when the client has been told to connect. */
   onCertificate(use: (certificate: Buffer, key: Buffer) => void): void {
     this.#onCertificate = use;
+  }
+
+  /** The line that the key is known by; undefined when it was vouched for otherwise. */
+  get knownBy(): { file: string } | undefined {
+    return this.#knownBy;
+  }
+
+  get #name(): HostName {
+    return hostNameOf(this.#config);
   }
 
   #decide(key: Buffer, certificate: Certificate | null, failure: TundError | undefined): boolean {
@@ -77,14 +105,29 @@ export class HostVerifier {
     return true;
   }
 
+  // What takes time is asked before there is anything to carry.
+  async #judgeWithMore(key: Buffer, certificate: Certificate | null): Promise<TundError | undefined> {
+    const { revokedHostKeys: list, knownHostsCommand: command, hostKeyTokens: tokens } = this.#config;
+    const plain = certificate?.key ?? key;
+    const name = recordName(this.#name);
+    if (list !== null && (await isRevokedBy(list, key)))
+      return new TundError("HOST_KEY_REVOKED", `the ${shownKey(plain)} of ${name} is revoked by ${list}`);
+    if (command !== null)
+      this.#known = [
+        ...this.#known,
+        ...(await askKnownHostsCommand({ command, tokens, name }, { kind: "HOSTNAME", key: plain })),
+      ];
+    return this.#judgeAny(key, certificate);
+  }
+
   // A certificate that is no good counts for nothing, and its key for what it is (sshconnect.c, check_host_key).
   #judgeAny(key: Buffer, certificate: Certificate | null): Verdicts {
     if (certificate === null) return this.#judge(key, null);
-    const { hostname: host, port, hostKeyAlias, caAlgorithms: algorithms } = this.#config;
-    const name = { host, port, hostKeyAlias };
+    const name = this.#name;
+    const { caAlgorithms: algorithms } = this.#config;
     const revoked = verdict(this.#known, { ...name, key: certificate.key });
     const fault = faultOf(certificate, { known: this.#known, name, algorithms, now: this.#now() });
-    if (fault === null && revoked.kind !== "revoked") return undefined;
+    if (fault === null && revoked.kind !== "revoked") return undefined; // and the keys of the host stay as they are
     if (fault !== null) this.#log.warn({ fault }, "the host's certificate does not count");
     return this.#judge(certificate.key, fault);
   }
@@ -93,11 +136,12 @@ export class HostVerifier {
     const { hostname, port, hostKeyAlias, strictHostKeyChecking } = this.#config;
     const found = verdict(this.#known, { host: hostname, port, hostKeyAlias, key });
     const name = hostKeyAlias ?? lookupName(hostname, port);
-    const shown = `${displayType(key)} key ${fingerprint(key)}`;
+    const shown = shownKey(key);
     const but = fault === null ? "" : ` (${fault})`;
     const details = { host: name, fingerprint: fingerprint(key), type: displayType(key) };
     switch (found.kind) {
       case "known":
+        this.#knownBy = found;
         return undefined;
       case "revoked":
         return new TundError(
@@ -163,6 +207,8 @@ export class HostVerifier {
     }
   }
 }
+
+const shownKey = (key: Buffer): string => `${displayType(key)} key ${fingerprint(key)}`;
 
 const asRefusal = (error: unknown): TundError =>
   error instanceof TundError ? error : new TundError("HOST_KEY_UNKNOWN", messageOf(error), { cause: error });

@@ -89,6 +89,12 @@ export interface HostName {
 const nameOf = ({ host, port, hostKeyAlias }: HostName): string =>
   hostKeyAlias === null ? lookupName(host, port) : lowerCase(hostKeyAlias);
 
+/** The name that a host is recorded by. */
+export const recordName = (name: HostName): string => nameOf(name);
+
+/** Whether a line names this host. */
+export const namesIt = ({ hosts }: KnownHost, name: HostName): boolean => namesHost(hosts, nameOf(name));
+
 /**
  * Judges a server's plain key as OpenSSH does: in any file it is known; a host with other keys, of whatever type, has
  * changed; a key that is revoked for the host stays so wherever else it stands.
@@ -202,16 +208,21 @@ export interface NewKnownHost {
 // A name with `*` or `,` in it would have the key trusted for hosts that nobody was asked about (sshconnect.c).
 const recordable = /^(?:[^\s\p{Cc}@?*#[\]|'"\\,!]+|\[[^\s\p{Cc}@?*#[\]|'"\\,!]+\]:[0-9]+)$/u;
 
-/**
- * Adds a line to a known_hosts file, in one write; the file (0600) and its directory (0700) are made if need be.
- * @throws TundError INVALID_REQUEST for a name that would mean other hosts as well, and what the file system throws
- */
-export async function appendKnownHost(file: string, { name, key, hash }: NewKnownHost): Promise<void> {
+/** The line for a key, without an end of line. @throws TundError INVALID_REQUEST for a name that would mean other hosts as well */
+export function knownHostLine({ name, key, hash }: NewKnownHost): string {
   const type = keyType(key);
   const host = lowerCase(name);
   if (type === null || !recordable.test(host))
     throw new TundError("INVALID_REQUEST", `'${name}' cannot be recorded as the name of a host`);
-  const line = `${hash ? hashedName(host, randomBytes(SALT_BYTES)) : host} ${type} ${key.toString("base64")}\n`;
+  return `${hash ? hashedName(host, randomBytes(SALT_BYTES)) : host} ${type} ${key.toString("base64")}`;
+}
+
+/**
+ * Adds a line to a known_hosts file, in one write; the file (0600) and its directory (0700) are made if need be.
+ * @throws TundError INVALID_REQUEST for a name that would mean other hosts as well, and what the file system throws
+ */
+export async function appendKnownHost(file: string, wanted: NewKnownHost): Promise<void> {
+  const line = `${knownHostLine(wanted)}\n`;
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   const handle = await open(file, "a+", 0o600);
   try {

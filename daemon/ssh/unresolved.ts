@@ -35,6 +35,7 @@ export const unresolved = (host: string): HostConfig => ({
   caAlgorithms: null,
   revokedHostKeys: null,
   knownHostsCommand: null,
+  hostKeyTokens: {},
   updateHostKeys: "no",
   isLocalhostTrusted: false,
   compression: false,

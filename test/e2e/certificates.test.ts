@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { type Agent, startAgent } from "../support/agent.ts";
+import { besideSsh } from "../support/beside-ssh.ts";
 import { certify, type Signing } from "../support/certificates.ts";
 import { startTund, type Tund } from "../support/daemon.ts";
 import { echoServer, type LoopbackServer } from "../support/echo.ts";
@@ -46,22 +47,10 @@ afterAll(async () => {
   await sshd?.stop();
 });
 
-/** Logs in with tund and with ssh: both say the same. Gives whether they got in, and what tund said. */
-async function verdicts(
+const verdicts = (
   settings: Record<string, string | number>,
   on: { sshd: Sshd; tund: Tund } = { sshd, tund },
-) {
-  const name = `h${names++}`;
-  await on.sshd.addHost(name, settings);
-  const ours = await on.tund.tunctl(["connect", name]);
-  const theirs = await run("ssh", ["-F", on.sshd.sshConfig, "-o", "BatchMode=yes", name, "true"]);
-  expect({ tund: ours.code === 0, said: ours.stderr }).toEqual({
-    tund: theirs.code === 0,
-    said: ours.stderr,
-  });
-  if (ours.code === 0) await on.tund.tunctl(["exit", name]);
-  return { isIn: ours.code === 0, said: ours.stderr, code: ours.code };
-}
+) => besideSsh(settings, on);
 
 const newKey = (type: Key["type"]) => makeKey(join(sshd.directory, `key-${names++}`), type);
 const me = () => ({ principals: [sshd.user] });

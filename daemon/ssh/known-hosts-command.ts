@@ -1,0 +1,64 @@
+// KnownHostsCommand of ssh_config(5): a program that prints lines of known_hosts.
+import { execFile } from "node:child_process";
+import { messageOf, TundError } from "../../shared/errors.ts";
+import { fingerprint, keyType } from "./host-key.ts";
+import { type KnownHost, parseKnownHosts } from "./known-hosts.ts";
+import { expandTokens } from "./tokens.ts";
+
+const DEADLINE_MS = 20_000;
+const SOURCE = "KnownHostsCommand";
+
+/** What it is asked for: the order of host key algorithms, or whether this key is the host's. */
+export type Purpose = { kind: "ORDER" } | { kind: "HOSTNAME"; key: Buffer };
+
+export interface KnownHostsCommand {
+  /** as it was written */
+  command: string;
+  /** the tokens of the connection */
+  tokens: Readonly<Record<string, string>>;
+  /** the name that is looked up: `host`, `[host]:port`, or the alias */
+  name: string;
+}
+
+/** Runs it, without a shell as ssh does. @throws TundError HOST_CONFIG_FAILED when it fails: ssh ends the connection then */
+export async function askKnownHostsCommand(
+  { command, tokens, name }: KnownHostsCommand,
+  purpose: Purpose,
+): Promise<KnownHost[]> {
+  const key = purpose.kind === "HOSTNAME" ? purpose.key : null;
+  const all = {
+    ...tokens,
+    H: name,
+    I: purpose.kind,
+    K: key?.toString("base64") ?? "NONE",
+    f: key === null ? "NONE" : fingerprint(key),
+    t: (key && keyType(key)) ?? "NONE",
+  };
+  const [program = "", ...args] = words(command).map((word) => expandTokens(word, all));
+  return new Promise((resolve, reject) => {
+    execFile(program, args, { timeout: DEADLINE_MS, maxBuffer: 1 << 22 }, (error, stdout, stderr) => {
+      if (error === null) return resolve(parseKnownHosts(SOURCE, stdout));
+      const why = [messageOf(error).split("\n")[0], stderr.trim()].filter((text) => text !== "").join(": ");
+      return reject(
+        new TundError("HOST_CONFIG_FAILED", `KnownHostsCommand failed: ${why}`, { cause: error }),
+      );
+    }).stdin?.end();
+  });
+}
+
+/** Splits a command into words: quotes keep spaces together, a backslash takes a quote or itself as it is (misc.c, argv_split). */
+export function words(command: string): string[] {
+  const all: string[] = [];
+  for (const [word] of command.matchAll(/(?:"(?:\\["\\]|[^"])*"|'(?:\\['\\]|[^'])*'|\\["'\\ ]|[^\s"'])+/g))
+    all.push(
+      word.replaceAll(
+        /"((?:\\["\\]|[^"])*)"|'((?:\\['\\]|[^'])*)'|\\(["'\\ ])/g,
+        (_, double, single, plain) =>
+          (plain as string | undefined) ?? String(double ?? single ?? "").replaceAll(/\\(["'\\])/g, "$1"),
+      ),
+    );
+  return all;
+}
+
+/** Whether a line came from such a command. */
+export const isFromCommand = ({ file }: { file: string }): boolean => file === SOURCE;

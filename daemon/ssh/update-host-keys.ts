@@ -1,0 +1,107 @@
+// UpdateHostKeys of ssh_config(5): a server that is known tells of its other keys, and which it has no more (PROTOCOL 2.5).
+import { chmod, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import type { Client, ParsedKey } from "ssh2";
+import { messageOf } from "../../shared/errors.ts";
+import type { Log } from "../../shared/log.ts";
+import { type HostConfig, hostNameOf } from "./host-config.ts";
+import type { HostKeyConfig } from "./host-key-config.ts";
+import type { HostVerifier } from "./host-verifier.ts";
+import { keyType } from "./host-key.ts";
+import {
+  type HostName,
+  type KnownHost,
+  knownHostLine,
+  namesIt,
+  parseKnownHosts,
+  recordName,
+} from "./known-hosts.ts";
+
+export interface Update {
+  add: Buffer[];
+  remove: KnownHost[];
+}
+
+// What the server says can only be compared as far as it can be read.
+const comparable = /^(ssh-ed25519|ssh-rsa|ecdsa-sha2-)/;
+
+/**
+ * What to change in the user's first file, by ssh's rules (clientloop.c, hostkeys_find): nothing where a line of this host
+ * has patterns, a marker or several other names, nor where an old key is known under another name. Null for nothing.
+ * @param keys all that the server has, each proven
+ */
+export function updateOf(
+  known: readonly KnownHost[],
+  name: HostName,
+  keys: readonly Buffer[],
+): Update | null {
+  const ofHost = known.filter((one) => namesIt(one, name));
+  if (!ofHost.every(isSimple)) return null;
+  const add = keys.filter((key) => !ofHost.some((one) => one.key.equals(key)));
+  const old = ofHost.filter(
+    (one) => comparable.test(keyType(one.key) ?? "") && !keys.some((key) => key.equals(one.key)),
+  );
+  const elsewhere = known.filter((one) => !ofHost.includes(one));
+  if ([...add, ...old.map(({ key }) => key)].some((key) => elsewhere.some((one) => one.key.equals(key))))
+    return null;
+  return add.length + old.length === 0 ? null : { add, remove: old };
+}
+
+const isSimple = ({ marker, hosts }: KnownHost): boolean => marker === null && !/[*?!]|,.*,/.test(hosts);
+
+/** Writes the file anew, whole. @throws what the file system throws; the file is as it was then */
+export async function writeUpdate(
+  file: string,
+  { add, remove }: Update,
+  name: HostName,
+  { hashKnownHosts }: Pick<HostKeyConfig, "hashKnownHosts">,
+): Promise<void> {
+  const text = await readFile(file, "utf8");
+  const dropped = new Set(
+    parseKnownHosts(file, text)
+      .filter((one) => remove.some(({ key }) => key.equals(one.key)) && namesIt(one, name))
+      .map(({ line }) => line),
+  );
+  const kept = text.split("\n").filter((_, index) => !dropped.has(index + 1));
+  if (kept.at(-1) === "") kept.pop();
+  const added = add.map((key) => knownHostLine({ name: recordName(name), key, hash: hashKnownHosts }));
+  const fresh = `${file}.${process.pid}`;
+  try {
+    await writeFile(fresh, [...kept, ...added].map((line) => `${line}\n`).join(""), {
+      mode: 0o600,
+      flag: "wx",
+    });
+    await chmod(fresh, (await stat(file)).mode & 0o777);
+    // Somebody may have added a line meanwhile: theirs must not be lost.
+    if ((await readFile(file, "utf8")) !== text) throw new Error(`${file} was changed meanwhile`);
+    await rename(fresh, file);
+  } finally {
+    await rm(fresh, { force: true });
+  }
+}
+
+export interface Keeping {
+  config: HostConfig;
+  known: readonly KnownHost[];
+  verifier: HostVerifier;
+  log: Log;
+}
+
+/** Follows what the server says of its keys. A daemon has nobody to ask when they come, so `ask` is as good as no. */
+export function keepHostKeys(client: Client, { config, known, verifier, log }: Keeping): void {
+  if (config.updateHostKeys !== "yes") return;
+  client.on("hostkeys", (keys: ParsedKey[]) => {
+    const file = config.userKnownHostsFile;
+    // Vouched for by an authority, a command or a file that is not the user's: theirs is not to be changed.
+    if (file === null || verifier.knownBy?.file !== file) return;
+    const update = updateOf(
+      known,
+      hostNameOf(config),
+      keys.map((key) => key.getPublicSSH()),
+    );
+    if (update === null) return;
+    writeUpdate(file, update, hostNameOf(config), config).then(
+      () => log.info({ file, added: update.add.length, removed: update.remove.length }, "host keys updated"),
+      (error: unknown) => log.warn({ file, error: messageOf(error) }, "cannot update the host keys"),
+    );
+  });
+}
