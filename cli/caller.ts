@@ -1,5 +1,5 @@
 // Whoever runs tunctl, as far as a login may turn to them: their agent, and a person at a terminal or an askpass program.
-import type { CallerNote } from "../shared/records.ts";
+import type { CallerNote } from "../shared/logins.ts";
 import { type Given, has, type Option } from "./args.ts";
 import type { Context, Invocation } from "./command.ts";
 
@@ -38,6 +38,26 @@ export async function withCaller<T>(invocation: Invocation, run: (asked: Asked) 
   // Loaded here: most runs have nobody to ask.
   const { converse } = await import("./conversation.ts");
   return converse(invocation, means, (conversation) => run({ caller: { ...note, conversation } }));
+}
+
+/** Asks a person here. Gives undefined when there is nobody to ask, null when they do not answer. */
+export async function askHere(
+  { context }: Invocation,
+  question: { instructions: string; text: string; echo: boolean },
+): Promise<string | null | undefined> {
+  const means = meansOf(context);
+  if (means === null) return undefined;
+  if (means.kind === "askpass") {
+    const { askProgram } = await import("./askpass.ts");
+    return askProgram(means.program, question, context.env);
+  }
+  const { Terminal } = await import("./terminal.ts");
+  const terminal = new Terminal(means.descriptor);
+  try {
+    return await terminal.ask(question);
+  } finally {
+    terminal.end();
+  }
 }
 
 const agentOf = ({ env }: Context): CallerNote => {

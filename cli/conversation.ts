@@ -2,7 +2,7 @@
 import { type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
 import { TundError } from "../shared/errors.ts";
-import type { ConversationLine } from "../shared/records.ts";
+import type { ConversationLine } from "../shared/logins.ts";
 import { routes } from "../shared/routes.ts";
 import { askProgram } from "./askpass.ts";
 import type { Means } from "./caller.ts";

@@ -3,6 +3,7 @@ import type { Command } from "./command.ts";
 import { cancel } from "./commands/cancel.ts";
 import { check } from "./commands/check.ts";
 import { connect } from "./commands/connect.ts";
+import { doctor } from "./commands/doctor.ts";
 import { events } from "./commands/events.ts";
 import { exit } from "./commands/exit.ts";
 import { forward } from "./commands/forward.ts";
@@ -13,6 +14,7 @@ import { shell } from "./commands/shell.ts";
 import { status } from "./commands/status.ts";
 import { stdio } from "./commands/stdio.ts";
 import { stop } from "./commands/stop.ts";
+import { trust } from "./commands/trust.ts";
 import { version } from "./commands/version.ts";
 import { wait } from "./commands/wait.ts";
 
@@ -28,6 +30,8 @@ export const verbs: readonly Command[] = [
   exit,
   wait,
   events,
+  trust,
+  doctor,
   stdio,
   shell,
   version,

@@ -16,6 +16,7 @@ import { assertSsh2, nativeCrypto } from "./ssh/ssh2-private.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { parseMetricsAddress, serveMetrics } from "./metrics-listener.ts";
 import { describeNetwork, watchNetwork } from "./network-watch.ts";
+import { selfCheck } from "./self-check.ts";
 import { Store } from "./store.ts";
 import type { PlacedSocket } from "./unix-socket.ts";
 
@@ -35,20 +36,21 @@ async function main(): Promise<void> {
   process.on("uncaughtExceptionMonitor", (error) => log.error({ err: error }, "tund cannot go on"));
   const store = new Store(config.stateDir, log);
   const registry = makeRegistry(config, store, log);
-  const daemon = {
-    version,
-    pid: process.pid,
-    since: timestamp(clock.now()),
-    socket: config.socket,
-    node: process.version,
-    nativeCrypto: nativeCrypto(),
-  };
+  const daemon = itself(config.socket);
   let made: Promise<Metrics> | undefined;
   const metrics = () => (made ??= createMetrics(version, () => registry.figures()));
   const metricsAddress = config.metricsListen === null ? null : parseMetricsAddress(config.metricsListen);
   // Only who holds the control socket may touch the state, and nobody is answered before it is read.
   const start = new EventEmitter();
-  const app = buildServer({ registry, daemon, clock, metrics, log, restored: once(start, "restored") });
+  const app = buildServer({
+    registry,
+    daemon,
+    clock,
+    metrics,
+    selfCheck: () => selfCheck({ ...daemon, stateDir: config.stateDir }),
+    log,
+    restored: once(start, "restored"),
+  });
   await app.ready();
   const socket = await claimControlSocket(app.server, config.socket);
   const unlock = await claimState(store, socket);
@@ -82,6 +84,15 @@ async function main(): Promise<void> {
   };
   onSignals(stop, log);
 }
+
+const itself = (socket: string) => ({
+  version,
+  pid: process.pid,
+  since: timestamp(clock.now()),
+  socket,
+  node: process.version,
+  nativeCrypto: nativeCrypto(),
+});
 
 async function claimState(store: Store, socket: PlacedSocket): Promise<() => void> {
   try {

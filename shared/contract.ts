@@ -2,12 +2,22 @@
 // Whoever imports this for its values pays for loading TypeBox: tunctl imports types only.
 import { type Static, Type } from "typebox";
 import {
+  Answer,
   CallerNote,
+  ConversationLine,
+  DiagnoseRequest,
+  Findings,
+  HostKeys,
+  ScanRequest,
+  Trusted,
+  TrustRequest,
+} from "./logins.ts";
+import {
   Check,
   ConnectionOptions,
-  ConversationLine,
   Event,
   Forward,
+  Host,
   Kind,
   Master,
   Port,
@@ -17,11 +27,6 @@ import {
 import type { Verb } from "./routes.ts";
 
 const strict = { additionalProperties: false } as const;
-const Host = Type.String({
-  minLength: 1,
-  maxLength: 1024,
-  description: "[user@]host, an ssh_config alias, or ssh://[user@]host[:port]",
-});
 const MasterList = Type.Object({ masters: Type.Array(Master) }, strict);
 const ForwardList = Type.Object({ forwards: Type.Array(Forward) }, strict);
 
@@ -127,15 +132,6 @@ const Stdio = Type.Object(
   { ...strict, $id: "Stdio" },
 );
 
-const Answer = Type.Object(
-  {
-    prompt: Type.Integer({ minimum: 1 }),
-    answer: Type.Union([Type.String({ maxLength: 4096 }), Type.Null()], {
-      description: "null: none is given",
-    }),
-  },
-  { ...strict, $id: "Answer" },
-);
 const ConversationParams = Type.Object({ id: Type.String({ minLength: 1, maxLength: 64 }) }, strict);
 
 interface RouteSchema {
@@ -217,6 +213,21 @@ export const contract = {
     querystring: HostQuery,
     produces: ["application/x-ndjson"],
     response: answers(Event),
+  },
+  scanHostKeys: {
+    summary: "The keys that a host shows, and what known hosts say of them; nothing is recorded",
+    body: ScanRequest,
+    response: answers(HostKeys),
+  },
+  trustHostKeys: {
+    summary: "Record keys of a host in the user's known_hosts",
+    body: TrustRequest,
+    response: answers(Trusted),
+  },
+  diagnose: {
+    summary: "What would happen and why, of the daemon and of a host; no secret is sent and nothing changed",
+    body: DiagnoseRequest,
+    response: answers(Findings),
   },
   openConversation: {
     summary:

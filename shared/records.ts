@@ -6,6 +6,11 @@ import { errors, type ErrorCode } from "./errors.ts";
 const strict = { additionalProperties: false } as const;
 const nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 const Moment = Type.String({ format: "date-time" });
+export const Host = Type.String({
+  minLength: 1,
+  maxLength: 1024,
+  description: "[user@]host, an ssh_config alias, or ssh://[user@]host[:port]",
+});
 export const Port = Type.Integer({ minimum: 0, maximum: 65_535 });
 export const Kind = Type.Enum(["local", "remote", "dynamic"]);
 
@@ -182,53 +187,6 @@ export const Event = Type.Union(
   { $id: "Event" },
 );
 
-export const CallerNote = Type.Object(
-  {
-    conversation: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 64, description: "the id of an open one: its holder is asked" }),
-    ),
-    agent: Type.Optional(
-      Type.String({
-        pattern: "^/",
-        maxLength: 4096,
-        description: "the caller's own authentication agent, for a host that has no other",
-      }),
-    ),
-    remember: Type.Optional(
-      Type.Boolean({ description: "keep answers in memory, for when the link is lost; never on disk" }),
-    ),
-  },
-  { ...strict, $id: "Caller", description: "whoever asks, as far as a login may turn to them" },
-);
-
-export const ConversationLine = Type.Union(
-  [
-    Type.Object(
-      { type: Type.Literal("opened"), id: Type.String() },
-      { ...strict, description: "the first line: what to name the conversation by" },
-    ),
-    Type.Object(
-      {
-        type: Type.Literal("prompt"),
-        id: Type.Integer({ description: "to answer it by" }),
-        host: Type.String(),
-        kind: Type.Enum(["passphrase", "password", "new-password", "keyboard-interactive", "host-key"]),
-        instructions: nullable(Type.String({ description: "to be shown before" })),
-        text: Type.String({ description: "what stands before the answer" }),
-        echo: Type.Boolean({ description: "whether the answer may be seen while it is typed" }),
-      },
-      strict,
-    ),
-    Type.Object(
-      { type: Type.Literal("notice"), text: Type.String() },
-      { ...strict, description: "something to be shown: the server's banner, a key to be touched" },
-    ),
-  ],
-  { $id: "ConversationLine" },
-);
-
-export type CallerNote = Static<typeof CallerNote>;
-export type ConversationLine = Static<typeof ConversationLine>;
 export type ConnectionOptions = Static<typeof ConnectionOptions>;
 export type Failure = Static<typeof Failure>;
 export type Problem = Static<typeof Problem>;

@@ -1,6 +1,7 @@
 // What each verb of the API does: the registry's methods, in the contract's shapes.
 import type { Readable } from "node:stream";
 import type { Input, Output } from "../../shared/contract.ts";
+import type { Finding } from "../../shared/logins.ts";
 import type { Status } from "../../shared/records.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Verb } from "../../shared/routes.ts";
@@ -20,10 +21,12 @@ export interface Behind {
   daemon: Status["daemon"];
   clock: Clock;
   metrics: () => Promise<Metrics>;
+  /** what the daemon finds of itself */
+  selfCheck: () => Promise<Finding[]>;
 }
 
 /** The handlers over a registry. They take validated input, and throw TundError. */
-export const handlersOf = ({ registry, daemon, clock, metrics }: Behind): Handlers => ({
+export const handlersOf = ({ registry, daemon, clock, metrics, selfCheck }: Behind): Handlers => ({
   getStatus: async () => ({ daemon, masters: await registry.masters() }),
   listMasters: async () => ({ masters: await registry.masters() }),
   connectMaster: ({ params, body }) => registry.connect(params.host, body),
@@ -42,6 +45,11 @@ export const handlersOf = ({ registry, daemon, clock, metrics }: Behind): Handle
   resolveHost: ({ body }) => registry.resolve(body.host, body.connection),
   getMetrics: async () => (await metrics()).text(),
   watchEvents: ({ querystring }) => eventStream(registry, clock, querystring.host),
+  scanHostKeys: ({ body }) => registry.inspection.scan(body),
+  trustHostKeys: ({ body }) => registry.inspection.trust(body),
+  diagnose: async ({ body }) => ({
+    findings: [...(await selfCheck()), ...(await registry.inspection.diagnose(body))],
+  }),
   openConversation: async () => conversationStream(registry),
   answerPrompt: async ({ params, body }) => {
     registry.conversations.answer(params.id, body.prompt, body.answer);

@@ -1,6 +1,6 @@
 // Conversations with whoever asked for a login: questions go out on a stream of theirs, and answers come back by number.
 import { randomBytes } from "node:crypto";
-import type { CallerNote, ConversationLine } from "../../shared/records.ts";
+import type { CallerNote, ConversationLine } from "../../shared/logins.ts";
 import { TundError } from "../../shared/errors.ts";
 import { type Question, unanswered } from "../ssh/caller.ts";
 import { type Member, silentMember } from "./company.ts";

@@ -4,8 +4,9 @@ import { TundError } from "../../shared/errors.ts";
 import { asTundError } from "../forwards/failure-record.ts";
 import { withinDeadline } from "../forwards/outbound.ts";
 import { channelWire, type Wire } from "../ssh/wire.ts";
+import type { HostConfig } from "../ssh/host-config.ts";
 import type { Hop } from "../ssh/way.ts";
-import { memberOf } from "./company.ts";
+import { type Member, memberOf } from "./company.ts";
 import type { Master } from "./master.ts";
 
 export interface HopsOptions {
@@ -38,11 +39,25 @@ export class Hops {
       this.#follow(master, lead);
       await this.#ready(master, lead);
       master.via = [...lead.via, lead.config.host];
-      return await this.#open(master, lead);
+      return await this.#open(master.config, lead);
     } catch (error) {
       const { code, message, cause, details } = asTundError(error);
       this.#stranded.add(master);
       throw new TundError(code, `by way of ${hop.name}: ${message}`, { cause, ...(details && { details }) });
+    }
+  }
+
+  /** As wireTo(), for somebody who only wants a look; the hop goes again with the wire if nobody else needs it. */
+  async wireFor(config: HostConfig, hop: Hop, member: Member): Promise<Wire> {
+    const lead = await this.#options.acquire(hop);
+    try {
+      await lead.whenReady({ member });
+      const wire = await this.#open(config, lead);
+      wire.once("close", () => this.#options.release(lead));
+      return wire;
+    } catch (error) {
+      this.#options.release(lead);
+      throw error;
     }
   }
 
@@ -94,7 +109,7 @@ export class Hops {
     );
   }
 
-  async #open(master: Master, lead: Master): Promise<Wire> {
+  async #open({ hostname, port, connectTimeoutMs }: HostConfig, lead: Master): Promise<Wire> {
     let wire: Wire | undefined;
     const passenger = { connections: 1, dropConnections: () => void wire?.destroy() };
     const left = () => {
@@ -103,7 +118,6 @@ export class Hops {
     };
     lead.carry(passenger);
     try {
-      const { hostname, port, connectTimeoutMs } = master.config;
       const opening = lead.live().openChannel({ address: "127.0.0.1", port: 0 }, { host: hostname, port });
       const channel = await withinDeadline(opening, this.#options.clock, connectTimeoutMs);
       return (wire = channelWire(channel, left));

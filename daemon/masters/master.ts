@@ -7,25 +7,22 @@ import type { Forward } from "../forwards/forward.ts";
 import type { Connection } from "../ssh/connection.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
 import { isUnresolved } from "../ssh/unresolved.ts";
-import { Attempts, type AttemptsOptions } from "./attempts.ts";
+import { Attempts } from "./attempts.ts";
 import { Carried, type Passenger } from "./carried.ts";
 import { Company, silentMember } from "./company.ts";
+import type { MasterOptions } from "./master-options.ts";
 import { masterRecord } from "./record.ts";
 import { isEnding, noLink } from "./refusals.ts";
 import { Rest } from "./rest.ts";
-import { eventOfFailure, type MasterEvent, type MasterState, nextMasterState } from "./state.ts";
+import {
+  eventOfFailure,
+  type MasterEvent,
+  type MasterState,
+  nextMasterState,
+  type Outlook,
+  outlookOf,
+} from "./state.ts";
 import { type Patience, Waiters } from "./waiters.ts";
-
-export interface MasterOptions extends Pick<AttemptsOptions, "dial" | "clock" | "random"> {
-  config: HostConfig;
-  pid: number;
-  log: Log;
-  /** whether it dials now, or when it is needed */
-  start: "connecting" | "idle";
-  onReady: (master: Master) => void;
-  /** called when anything but a counter has changed */
-  onChange: (master: Master) => void;
-}
 
 export class Master {
   /** what it dials with; changes take effect at the next attempt */
@@ -82,15 +79,19 @@ export class Master {
     return this.#waiters.any;
   }
 
+  /** Whether it has forwards, or connections of whatever kind. */
+  get isCarrying(): boolean {
+    return this.forwards.length > 0 || this.#carried.connections > 0;
+  }
+
   /** Whether nothing needs its link but the next connection to one of its forwards. */
   get isOnDemand(): boolean {
     return !this.#rest.isWanted;
   }
 
-  /** What can be expected of the link: it is there, it will be by itself, or it will not. */
-  get outlook(): "up" | "coming" | "gone" {
-    if (this.#state === "ready") return "up";
-    return ["connecting", "waiting", "idle"].includes(this.#state) ? "coming" : "gone";
+  /** What can be expected of the link. */
+  get outlook(): Outlook {
+    return outlookOf(this.#state);
   }
 
   /** What it carries; to be changed through the master's own methods. */

@@ -1,8 +1,8 @@
 // All masters and what they carry, in the API's own verbs: all that the control API (or whatever else drives tund) sees.
 import type { Socket } from "node:net";
 import type { CancelRequest, OpenRequest, Resolved, StdioRequest } from "../../shared/contract.ts";
+import type { CallerNote } from "../../shared/logins.ts";
 import type {
-  CallerNote,
   Change,
   Check,
   ConnectionOptions,
@@ -17,6 +17,7 @@ import type { SavedHost, Store } from "../store.ts";
 import { openConfigured } from "./configured.ts";
 import { Conversations } from "./conversations.ts";
 import { Desired } from "./desired.ts";
+import { Inspection } from "./inspection.ts";
 import { Journal, type Listener } from "./journal.ts";
 import type { Master } from "./master.ts";
 import type { House } from "./house.ts";
@@ -46,6 +47,7 @@ export interface Watch {
 export class Registry {
   /** with those who ask for logins */
   readonly conversations = new Conversations();
+  readonly inspection: Inspection;
   readonly #options: RegistryOptions;
   readonly #roster: Roster;
   readonly #desired: Desired;
@@ -65,6 +67,8 @@ export class Registry {
       onChange: (master) => this.#journal.masterChanged(master),
       onResolved: (host, found, before) => settleHost(host, found, before, this.#house),
     });
+    const { conversations } = this;
+    this.inspection = new Inspection({ ...options, roster: this.#roster, conversations });
     this.#desired = new Desired(this.#roster, options.store);
     this.#stdio = new StdioTickets(options.clock);
     this.#journal = new Journal(options.clock);

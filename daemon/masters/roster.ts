@@ -11,8 +11,10 @@ import type { HostConfig } from "../ssh/host-config.ts";
 import type { Wire } from "../ssh/wire.ts";
 import { isUnresolved, unresolved } from "../ssh/unresolved.ts";
 import type { Attempt, Dial } from "./attempts.ts";
+import type { Member } from "./company.ts";
 import { Hops } from "./hops.ts";
-import { Master, type MasterOptions } from "./master.ts";
+import { Master } from "./master.ts";
+import type { MasterOptions } from "./master-options.ts";
 import type { Patience } from "./waiters.ts";
 
 export interface RosterOptions {
@@ -121,11 +123,16 @@ export class Roster {
     return master;
   }
 
+  /** A way to a host for a look at it: through the masters that lead there, where there are any. @throws TundError why not */
+  async wireFor(config: HostConfig, member: Member): Promise<Wire | undefined> {
+    return config.way.kind === "jump" ? this.#hops.wireFor(config, config.way.hop, member) : undefined;
+  }
+
   /** A command that needed a master has failed: one that nobody else needs ends. */
   release(master: Master): void {
     // Another command may be waiting for the next attempt.
     const isNeeded = this.#lasting.has(master) || master.isAwaited || this.#hops.isHop(master);
-    if (master.forwards.length === 0 && !isNeeded) master.exit();
+    if (!master.isCarrying && !isNeeded) master.exit();
   }
 
   /** Lets a master stay, whether or not it can be reached. */

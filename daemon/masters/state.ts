@@ -56,3 +56,12 @@ export function eventOfFailure(code: ErrorCode, isNeeded: boolean): MasterEvent 
 /** The state that follows when this happens in that state. */
 export const nextMasterState = (state: MasterState, event: MasterEvent): MasterState =>
   (transitions[state] as Partial<Record<MasterEvent, MasterState>>)[event] ?? state;
+
+/** The link is there, it will be by itself, or it will not. */
+export type Outlook = "up" | "coming" | "gone";
+
+/** What can be expected of a master's link. */
+export function outlookOf(state: MasterState): Outlook {
+  if (state === "ready") return "up";
+  return ["connecting", "waiting", "idle"].includes(state) ? "coming" : "gone";
+}

@@ -5,7 +5,6 @@ import type { Log } from "../../shared/log.ts";
 import { certificateAlgorithms, offeredAlgorithms } from "./algorithms.ts";
 import { type Caller, nobody } from "./caller.ts";
 import { Connection } from "./connection.ts";
-import { dial } from "./dial.ts";
 import { Handshake } from "./handshake.ts";
 import { type HostConfig, hostNameOf } from "./host-config.ts";
 import { HostVerifier } from "./host-verifier.ts";
@@ -13,7 +12,7 @@ import { gatherIdentities } from "./identities.ts";
 import { authorities, type KnownHost, knownKeyTypes, readKnownHosts } from "./known-hosts.ts";
 import { askKnownHostsCommand } from "./known-hosts-command.ts";
 import { Phases } from "./phases.ts";
-import { startProxyCommand } from "./proxy-command.ts";
+import { reach } from "./reach.ts";
 import { keepHostKeys } from "./update-host-keys.ts";
 import type { Wire } from "./wire.ts";
 
@@ -72,13 +71,3 @@ async function allKnownHosts(config: HostConfig, log: Log): Promise<KnownHost[]>
 
 // Under BatchMode a caller is not asked, and their agent serves all the same.
 const withAgents = (caller: Caller, { agents }: Caller): Caller => ({ ...caller, agents });
-
-async function reach({ config, wire, clock, signal }: ConnectOptions): Promise<Wire> {
-  const { way, host } = config;
-  if (way.kind === "command") return startProxyCommand({ ...way, host, clock, signal });
-  if (wire === undefined) return dial(config, clock, signal);
-  const abort = () => wire.destroy();
-  signal.addEventListener("abort", abort, { once: true });
-  if (signal.aborted) abort();
-  return wire;
-}

@@ -59,6 +59,3 @@ export function words(command: string): string[] {
     );
   return all;
 }
-
-/** Whether a line came from such a command. */
-export const isFromCommand = ({ file }: { file: string }): boolean => file === SOURCE;

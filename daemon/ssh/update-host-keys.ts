@@ -16,7 +16,7 @@ import {
   recordName,
 } from "./known-hosts.ts";
 
-export interface Update {
+interface Update {
   add: Buffer[];
   remove: KnownHost[];
 }
@@ -29,11 +29,7 @@ const comparable = /^(ssh-ed25519|ssh-rsa|ecdsa-sha2-)/;
  * has patterns, a marker or several other names, nor where an old key is known under another name. Null for nothing.
  * @param keys all that the server has, each proven
  */
-export function updateOf(
-  known: readonly KnownHost[],
-  name: HostName,
-  keys: readonly Buffer[],
-): Update | null {
+function updateOf(known: readonly KnownHost[], name: HostName, keys: readonly Buffer[]): Update | null {
   const ofHost = known.filter((one) => namesIt(one, name));
   if (!ofHost.every(isSimple)) return null;
   const add = keys.filter((key) => !ofHost.some((one) => one.key.equals(key)));
@@ -49,7 +45,7 @@ export function updateOf(
 const isSimple = ({ marker, hosts }: KnownHost): boolean => marker === null && !/[*?!]|,.*,/.test(hosts);
 
 /** Writes the file anew, whole. @throws what the file system throws; the file is as it was then */
-export async function writeUpdate(
+async function writeUpdate(
   file: string,
   { add, remove }: Update,
   name: HostName,

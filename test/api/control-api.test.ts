@@ -135,6 +135,15 @@ describe("the control API", () => {
     const heard: Event[] = [];
     await hearEvents(tund.socket, { hear: (event) => heard.push(event) === 0 });
     expect(heard).toMatchObject([{ type: "snapshot", seq: 0, forwards: [] }]);
+    const scanned = await call("scanHostKeys", { body: { host: "fake-2" } });
+    expect(scanned.keys).toMatchObject([{ type: "ED25519", verdict: "known" }]);
+    const publicKeys = scanned.keys.map(({ publicKey }) => publicKey);
+    expect(await call("trustHostKeys", { body: { host: "fake-2", publicKeys } })).toMatchObject({
+      host: "fake-2",
+    });
+    expect((await call("diagnose", { body: { host: "fake-2" } })).findings).toContainEqual(
+      expect.objectContaining({ subject: "host key", level: "ok" }),
+    );
     used.add("openConversation");
     expect(await firstOf("POST /v1/conversations")).toMatch(/\{"type":"opened","id":"[\w-]{24}"\}\n/);
     await expect(

@@ -44,7 +44,15 @@ export async function startInProcess(sshConfig: string, clock: Clock = systemClo
   };
   let made: Promise<Metrics> | undefined;
   const metrics = () => (made ??= createMetrics("1.2.3", () => registry.figures()));
-  const app = buildServer({ registry, daemon, clock, metrics, log: silent, restored: Promise.resolve() });
+  const app = buildServer({
+    registry,
+    daemon,
+    clock,
+    metrics,
+    selfCheck: async () => [],
+    log: silent,
+    restored: Promise.resolve(),
+  });
   await app.ready();
   const claim = await claimControlSocket(app.server, socket);
   return {

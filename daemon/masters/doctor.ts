@@ -1,0 +1,139 @@
+// What would happen if a host were connected now, and why: nothing secret is sent, and nothing is changed.
+import type { Clock } from "../../shared/clock.ts";
+import { messageOf, TundError } from "../../shared/errors.ts";
+import { formatAddress } from "../../shared/forward-spec.ts";
+import type { Finding } from "../../shared/logins.ts";
+import { offeredAlgorithms } from "../ssh/algorithms.ts";
+import { nobody } from "../ssh/caller.ts";
+import { type HostConfig, hostNameOf } from "../ssh/host-config.ts";
+import { displayType, fingerprint } from "../ssh/host-key.ts";
+import { gatherIdentities } from "../ssh/identities.ts";
+import { authorities, type KnownHost, knownKeyTypes, readKnownHosts, verdict } from "../ssh/known-hosts.ts";
+import { lookAt, type Shown } from "../ssh/probe.ts";
+import type { Wire } from "../ssh/wire.ts";
+
+export interface Examination {
+  config: HostConfig;
+  /** sockets of whoever asks: their agents */
+  agents: readonly string[];
+  /** the way there, where another host leads to it. @throws TundError why there is none */
+  wireTo: () => Promise<Wire | undefined>;
+  clock: Clock;
+}
+
+const ok = (subject: string, message: string): Finding => ({ subject, level: "ok", message, next: null });
+const note = (subject: string, message: string, next: string | null = null): Finding => ({
+  subject,
+  level: "note",
+  message,
+  next,
+});
+const problem = (subject: string, message: string, next: string): Finding => ({
+  subject,
+  level: "problem",
+  message,
+  next,
+});
+
+/** Examines a host, from its configuration to what its server would want of a login. */
+export async function examine(examination: Examination): Promise<Finding[]> {
+  const { config, agents, clock } = examination;
+  const identities = await gatherIdentities({ config, caller: { ...nobody, agents }, clock });
+  identities.agent?.close();
+  const { hosts } = await readKnownHosts(config.knownHostsFiles);
+  const offers = identities.offers.map(({ label }) => label);
+  return [
+    configFinding(config),
+    ...wayFindings(config),
+    identities.agent === null
+      ? note("agent", "there is none", "start one, or set IdentityAgent, if your keys are in an agent")
+      : ok("agent", `${identities.agent.path} answers`),
+    ...offers.map((label) => ok("identity", label)),
+    ...identities.skipped.map((text) => note("identity", `not offered: ${text}`)),
+    ...(await serverFindings(examination, hosts, offers.length)),
+  ];
+}
+
+function configFinding({ host, user, hostname, port }: HostConfig): Finding {
+  return ok("config", `${host} is ${user}@${formatAddress(hostname, port)}`);
+}
+
+function wayFindings({ way }: HostConfig): Finding[] {
+  if (way.kind === "jump") return [ok("way", `by way of ${way.hop.name} (ProxyJump)`)];
+  return way.kind === "command" ? [ok("way", `through ProxyCommand: ${way.command}`)] : [];
+}
+
+async function serverFindings(
+  { config, wireTo, clock }: Examination,
+  known: readonly KnownHost[],
+  offers: number,
+): Promise<Finding[]> {
+  let shown: Shown;
+  try {
+    const algorithms = offeredAlgorithms(config, knownKeyTypes(known, config));
+    shown = await lookAt({ config, wireTo, clock }, algorithms);
+  } catch (error) {
+    return [problem("server", messageOf(error), nextOf(error, config))];
+  }
+  return [
+    ok("server", `${shown.server ?? "a server"} answers`),
+    hostKeyFinding(config, known, shown.key),
+    ...methodFindings(config, shown.methods ?? [], offers),
+  ];
+}
+
+const nexts: Partial<Record<TundError["code"], string>> = {
+  HOST_UNREACHABLE: "see that HostName and Port are right, and that the network lets you through",
+  CONNECT_TIMEOUT: "see that a firewall does not swallow it; ConnectTimeout says how long is waited",
+  KEX_FAILED:
+    "allow what the server offers (KexAlgorithms, Ciphers, MACs, HostKeyAlgorithms), or the reverse",
+};
+
+const nextOf = (error: unknown, { host }: HostConfig): string =>
+  (error instanceof TundError ? nexts[error.code] : undefined) ?? `'ssh -v ${host}' may say more`;
+
+function hostKeyFinding(config: HostConfig, known: readonly KnownHost[], key: Buffer): Finding {
+  const name = hostNameOf(config);
+  const shown = `${displayType(key)} ${fingerprint(key)}`;
+  const { kind } = verdict(known, { ...name, key });
+  switch (kind) {
+    case "known":
+      return ok("host key", `${shown} is known`);
+    case "unknown":
+      return authorities(known, name).length > 0
+        ? note("host key", `${shown} is not known, but its certificate may be`)
+        : problem("host key", `${shown} is not known`, `tunctl trust ${config.host}`);
+    case "changed":
+      return problem(
+        "host key",
+        `${shown} is not the one that is known`,
+        "find out why; if the host was set up anew, remove the old key with ssh-keygen -R",
+      );
+    case "revoked":
+      return problem("host key", `${shown} is revoked`, "ask whoever runs the host");
+  }
+}
+
+function methodFindings(config: HostConfig, methods: readonly string[], offers: number): Finding[] {
+  const all = methods.join(", ");
+  if (methods.includes("none")) return [note("authentication", "the server wants none")];
+  const usable = config.authentications.filter((name) => methods.includes(name));
+  const byPerson = usable.filter((name) => name !== "publickey");
+  if (usable.includes("publickey") && offers > 0)
+    return [ok("authentication", `the server takes ${all}; there are ${offers} keys to offer`)];
+  if (byPerson.length > 0)
+    return [
+      note(
+        "authentication",
+        `the server takes ${all}; somebody has to answer`,
+        `tunctl connect ${config.host}`,
+      ),
+    ];
+  return [
+    problem(
+      "authentication",
+      `the server takes ${all}, and there is nothing to give it`,
+      "name a key with IdentityFile, or add one to an agent",
+    ),
+  ];
+}

@@ -1,0 +1,76 @@
+// Looking at hosts without logging in: their keys, and what a login would come to.
+import type { Clock } from "../../shared/clock.ts";
+import type {
+  CallerNote,
+  DiagnoseRequest,
+  Finding,
+  HostKeys,
+  ScanRequest,
+  TrustRequest,
+} from "../../shared/logins.ts";
+import type { ConnectionOptions } from "../../shared/records.ts";
+import type { HostConfig } from "../ssh/host-config.ts";
+import type { Probing } from "../ssh/probe.ts";
+import type { Conversations } from "./conversations.ts";
+import { examine } from "./doctor.ts";
+import type { Roster } from "./roster.ts";
+import { recordKeys, shownKeys } from "./trust.ts";
+
+export interface InspectionOptions {
+  resolve: (host: string, options?: ConnectionOptions) => Promise<HostConfig>;
+  roster: Roster;
+  conversations: Conversations;
+  clock: Clock;
+}
+
+interface Asked {
+  host: string;
+  connection?: ConnectionOptions;
+  caller?: CallerNote;
+}
+
+export class Inspection {
+  readonly #options: InspectionOptions;
+
+  constructor(options: InspectionOptions) {
+    this.#options = options;
+  }
+
+  /** The keys that a host shows; nothing is recorded. @throws TundError why it could not be asked */
+  async scan(request: ScanRequest): Promise<HostKeys> {
+    return shownKeys(request.host, await this.#probing(request));
+  }
+
+  /** Records keys of a host; a master that waits for nothing else goes on. @throws TundError why they are not recorded */
+  async trust({ host, connection, publicKeys }: TrustRequest): Promise<{ host: string; file: string }> {
+    const { resolve, roster } = this.#options;
+    const file = await recordKeys(await resolve(host, connection ?? this.#optionsOf(host)), publicKeys);
+    const master = roster.names.get(host)?.master;
+    if (master?.snapshot().failure?.code === "HOST_KEY_UNKNOWN" && master.state === "blocked") master.retry();
+    return { host, file };
+  }
+
+  /** What would happen if the host were connected now. @throws TundError HOST_CONFIG_FAILED */
+  async diagnose(request: DiagnoseRequest): Promise<Finding[]> {
+    const { host, connection, caller } = request;
+    if (host === undefined) return [];
+    const probing = await this.#probing({
+      host,
+      ...(connection && { connection }),
+      ...(caller && { caller }),
+    });
+    return examine({ ...probing, agents: caller?.agent === undefined ? [] : [caller.agent] });
+  }
+
+  async #probing({ host, connection, caller }: Asked): Promise<Probing> {
+    const { resolve, roster, conversations, clock } = this.#options;
+    const member = conversations.member(caller, host);
+    const config = await resolve(host, connection ?? this.#optionsOf(host));
+    return { config, clock, wireTo: () => roster.wireFor(config, member) };
+  }
+
+  // A host that is known goes by the options that it was connected with.
+  #optionsOf(host: string): ConnectionOptions | undefined {
+    return this.#options.roster.names.get(host)?.options;
+  }
+}

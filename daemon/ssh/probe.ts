@@ -1,0 +1,107 @@
+// What a server shows to whoever asks, without logging in: its host keys, its version, and how it would have us log in.
+import { Client } from "ssh2";
+import type { Algorithms } from "ssh2";
+import type { Clock } from "../../shared/clock.ts";
+import { TundError } from "../../shared/errors.ts";
+import { connectionFailure } from "./failure.ts";
+import { type HostConfig, whereOf } from "./host-config.ts";
+import { reach } from "./reach.ts";
+import { type Offers, overhearNegotiation, serverVersion } from "./ssh2-private.ts";
+import type { Wire } from "./wire.ts";
+
+export interface Probing {
+  config: HostConfig;
+  /** the way there, anew for each look, where another master leads to the host */
+  wireTo: () => Promise<Wire | undefined>;
+  clock: Clock;
+}
+
+export interface Shown {
+  key: Buffer;
+  server: string | null;
+  /** the authentication methods that it offers; null when it was not asked */
+  methods: string[] | null;
+}
+
+const families = [
+  ["ssh-ed25519"],
+  ["ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"],
+  ["rsa-sha2-512", "rsa-sha2-256"],
+];
+
+/** All host keys of a server, one connection each, as ssh-keyscan(1) has them. @throws TundError when none could be had */
+export async function hostKeysOf(probing: Probing): Promise<Buffer[]> {
+  const keys: Buffer[] = [];
+  let failure: unknown;
+  for (const family of families)
+    try {
+      keys.push((await look(probing, { serverHostKey: family } as Algorithms, false)).key);
+    } catch (error) {
+      failure ??= error;
+      // One that cannot be reached cannot be reached the next time either.
+      if (!(error instanceof TundError && error.code === "KEX_FAILED")) throw error;
+    }
+  if (keys.length === 0) throw failure;
+  return keys;
+}
+
+/**
+ * Looks at a server as a login would find it, up to where it would have to prove something: nothing secret is sent.
+ * @throws TundError why it could not be looked at
+ */
+export const lookAt = (probing: Probing, algorithms: Algorithms): Promise<Shown> =>
+  look(probing, algorithms, true);
+
+async function look(
+  { config, wireTo, clock }: Probing,
+  algorithms: Algorithms,
+  asks: boolean,
+): Promise<Shown> {
+  const over = new AbortController();
+  const wire = await reach({ config, wire: await wireTo(), clock, signal: over.signal });
+  const client = new Client();
+  const shown: Partial<Shown> = {};
+  const seconds = config.connectTimeoutMs / 1000;
+  let overheard: (() => Offers | undefined) | undefined;
+  try {
+    return await new Promise<Shown>((resolve, reject) => {
+      const done = (why: unknown) => {
+        const { key, methods = null } = shown;
+        if (key !== undefined) return resolve({ key, server: serverVersion(client), methods });
+        const stage = { where: whereOf(config), phase: "handshake" as const, offers: overheard?.() };
+        return reject(connectionFailure(why ?? new Error("closed by the server"), stage));
+      };
+      const timer = clock.after(config.connectTimeoutMs, () =>
+        done(new TundError("CONNECT_TIMEOUT", `${whereOf(config)} said nothing within ${seconds} s`)),
+      );
+      client.on("error", done);
+      wire.once("close", () => (timer.cancel(), done(undefined)));
+      client.connect({
+        sock: wire,
+        username: config.user,
+        algorithms,
+        hostVerifier: (key: Buffer) => {
+          shown.key = Buffer.from(key);
+          return asks;
+        },
+        authHandler: (methods) => {
+          // Told on the second call, when `none` was refused.
+          if (!Array.isArray(methods)) return { type: "none", username: config.user };
+          shown.methods = methods;
+          return false as unknown as "none";
+        },
+        readyTimeout: 0,
+        strictVendor: false,
+        ident: "tund",
+      });
+      overheard = overhearNegotiation(client);
+      client.once("ready", () => {
+        shown.methods = ["none"];
+        done(undefined);
+      });
+    });
+  } finally {
+    over.abort();
+    wire.destroy();
+  }
+}
