@@ -38,10 +38,11 @@ export class Terminal {
   }
 
   async #askNow({ instructions, text, echo }: Question): Promise<string | null> {
+    // What is typed unseen is edited here, since a terminal edits lines only where it shows them. Before the question is
+    // put: whoever types at once is not to be seen either.
+    this.#input.setRawMode(!echo);
     for (const line of instructions?.split("\n") ?? []) this.#say(`${plain(line)}\r\n`);
     this.#say(plain(text));
-    // What is typed unseen is edited here, since a terminal edits lines only where it shows them.
-    this.#input.setRawMode(!echo);
     try {
       return await (echo ? this.#line() : this.#unseenLine());
     } finally {

@@ -53,7 +53,9 @@ export async function openForwards(master: Master, wanted: Wanted, house: House)
     }
     if (wanted.isAwaited) refuseCancelled(opened);
     undo.intend(wanted);
-    if (wanted.isPersistent) await house.desired.save();
+    // One that is kept already, and is given another name by a command that keeps nothing itself, is saved too.
+    const isRenamed = wanted.name !== null && opened.some((forward) => forward.isPersistent);
+    if (wanted.isPersistent || isRenamed) await house.desired.save();
   } catch (error) {
     undo.revert();
     await Promise.all(made.filter((forward) => !forward.isPromised).map((forward) => master.cancel(forward)));

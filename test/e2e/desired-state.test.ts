@@ -83,6 +83,15 @@ describe("what was asked for", () => {
     },
   );
 
+  it("has the name that it was given by a command that keeps nothing itself", async () => {
+    const { saved, start } = await home();
+    const tund = await start();
+    const spec = `${await freePort()}:${to()}`;
+    await tund.ok("forward", "-L", spec, "testhost");
+    await tund.ok("forward", "--ephemeral", "--name", "later", "-L", spec, "testhost");
+    expect(saved().hosts).toMatchObject([{ forwards: [{ name: "later" }] }]);
+  });
+
   it("is forgotten when it is cancelled, stopped or exited, and not before that is on disk", async () => {
     const { state, saved, start } = await home();
     const tund = await start();
