@@ -14,7 +14,7 @@ export const status: Command = {
   options: [],
   most: 1,
   help: `A line for the daemon, then one for each master: its state and since when, the server's software and
-address, the last round trip, reconnects, forwards, open channels, when it is retried, and why it
+address, the hosts that lead there, the last round trip, reconnects, forwards, open channels, when it is retried, and why it
 failed last.
 
 Examples:
@@ -52,6 +52,7 @@ const columnsAt = (now: number): readonly Column<Master>[] => [
   { title: "SINCE", right: true, cell: (master) => spanText(now - Date.parse(master.since)) },
   { title: "SERVER", cell: (master) => master.server ?? "" },
   { title: "ADDRESS", cell: (master) => master.address ?? "" },
+  { title: "VIA", cell: (master) => master.via.join(" ") },
   {
     title: "RTT",
     right: true,

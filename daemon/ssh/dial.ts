@@ -1,6 +1,6 @@
 // The TCP connection below a master: ours, so that it can be destroyed, watched and tuned whatever ssh2 does.
 import { lookup } from "node:dns/promises";
-import { connect, isIPv6, type Socket } from "node:net";
+import { connect, isIP, isIPv6, type Socket } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { Clock } from "../../shared/clock.ts";
 import { errnoOf, messageOf, TundError } from "../../shared/errors.ts";
@@ -31,6 +31,12 @@ export async function dial(config: HostConfig, clock: Clock, signal: AbortSignal
 }
 
 async function resolve({ hostname, family }: HostConfig): Promise<string[]> {
+  // lookup() gives a numeric address back whatever family is asked for.
+  if (family !== 0 && isIP(hostname) !== 0 && isIP(hostname) !== family)
+    throw new TundError(
+      "HOST_UNREACHABLE",
+      `cannot resolve ${hostname}: AddressFamily is inet${family === 6 ? "6" : ""}`,
+    );
   try {
     return (await lookup(hostname, { all: true, family, verbatim: true })).map(({ address }) => address);
   } catch (error) {

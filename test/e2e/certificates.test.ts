@@ -139,6 +139,22 @@ describe("keys", () => {
     expect(await daemon.tunctl(["connect", "one"])).toMatchObject({ code: 7 });
   });
 
+  it("are offered as long as the server allows: then it is told which were tried, and what to do", async () => {
+    const agent = await startAgent();
+    onTestFinished(() => agent.stop());
+    const wrong = await Promise.all([0, 1, 2].map(() => newKey("ed25519")));
+    for (const key of wrong) await agent.add(key.path);
+    const server = await startSshd({ config: ["MaxAuthTries 2"] });
+    onTestFinished(() => server.stop());
+    const daemon = await startTund({ env: { TUND_SSH_CONFIG: server.sshConfig } });
+    onTestFinished(async () => void (await daemon.stop()));
+    const settings = { IdentityAgent: agent.socket, IdentitiesOnly: "no" };
+    const { isIn, code, said } = await verdicts(settings, { sshd: server, tund: daemon });
+    expect({ isIn, code }).toEqual({ isIn: false, code: 7 });
+    expect(said.match(/agent key test \(ED25519 SHA256:/g)).toHaveLength(2);
+    expect(said).toContain("the server allows no more tries: set IdentitiesOnly and IdentityFile");
+  });
+
   it("of a security key log in through the agent, and whoever waits is told to touch it", async () => {
     const token = await startSecurityKey();
     onTestFinished(() => token.stop());

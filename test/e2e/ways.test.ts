@@ -234,3 +234,56 @@ describe("ProxyCommand", () => {
 });
 
 const logins = (sshd: Sshd): number => sshd.log().match(/^Accepted publickey /gm)?.length ?? 0;
+
+describe("the link itself", () => {
+  /** Connects `inner` with these settings, and gives what its server said of the connection. */
+  async function connected(settings: Record<string, string | number>): Promise<string> {
+    const tund = await startDaemon();
+    const name = `link-${Object.keys(settings).join("-")}`;
+    await far(inner).addHost(name, settings);
+    await writeConfig();
+    const before = far(inner).log().length;
+    await forwardOver(tund, name);
+    return far(inner).log().slice(before);
+  }
+
+  it("comes from BindAddress, or from an address of BindInterface", async () => {
+    expect(await connected({ BindAddress: "127.0.0.2" })).toContain("Connection from 127.0.0.2 ");
+    expect(await connected({ BindInterface: "lo" })).toContain("Connection from 127.0.0.1 ");
+    const tund = await startDaemon();
+    await far(inner).addHost("no-interface", { BindInterface: "nothere0" });
+    await writeConfig();
+    expect((await tund.tunctl(["connect", "no-interface"])).stderr).toContain(
+      "BindInterface nothere0 has no IPv4 address here",
+    );
+  });
+
+  it("is compressed under Compression, and has the algorithms that were chosen", async () => {
+    await connected({ Compression: "yes" });
+    expect(
+      await connected({
+        Ciphers: "aes256-ctr",
+        MACs: "umac-128-etm@openssh.com,hmac-sha2-512-etm@openssh.com", // tund does not have the first
+        KexAlgorithms: "ecdh-sha2-nistp384",
+        LogLevel: "QUIET",
+      }),
+    ).toContain("Accepted publickey");
+  });
+
+  it("is of the family that AddressFamily says, and tried as often as ConnectionAttempts", async () => {
+    await connected({
+      HostName: "localhost",
+      HostKeyAlias: `[127.0.0.1]:${far(inner).port}`,
+      AddressFamily: "inet",
+    });
+    const tund = await startDaemon();
+    await far(inner).addHost("six", { HostName: "127.0.0.1", AddressFamily: "inet6" });
+    const port = await freePort();
+    await far(inner).addHost("twice", { Port: port, ConnectionAttempts: 2 });
+    await writeConfig();
+    expect((await tund.tunctl(["connect", "six"])).stderr).toContain("cannot resolve 127.0.0.1");
+    const began = performance.now();
+    expect((await tund.tunctl(["connect", "twice"])).stderr).toContain("connection refused");
+    expect(performance.now() - began).toBeGreaterThanOrEqual(1000); // between the two, as ssh waits
+  });
+});

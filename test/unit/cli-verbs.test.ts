@@ -198,6 +198,7 @@ describe("the tables", () => {
       state: "waiting",
       server: null,
       address: null,
+      via: ["edge", "inner"],
       roundTripMs: null,
       failure: { code: "CONNECTION_LOST", message: "connection reset", at: ago(5) },
       retryAt: ago(-30),
@@ -206,9 +207,9 @@ describe("the tables", () => {
     const { tunctl } = await cannedDaemon({ answers });
     expect((await tunctl(["status"])).out.split("\n")).toEqual([
       `tund ${version} running (pid=99) for 1d on /run/tund.sock, Node v20.20.2`,
-      "HOST  STATE    SINCE  SERVER         ADDRESS         RTT  RECONNECTS  FORWARDS  CHANNELS   RETRY  LAST-FAILURE",
-      "db    ready       2h  OpenSSH_9.2p1  10.0.0.7:22  12.3ms           2         1         3       -  -",
-      "box   waiting     2h  -              -                 -           2         1         3  in 30s  connection reset (5s ago)",
+      "HOST  STATE    SINCE  SERVER         ADDRESS      VIA            RTT  RECONNECTS  FORWARDS  CHANNELS   RETRY  LAST-FAILURE",
+      "db    ready       2h  OpenSSH_9.2p1  10.0.0.7:22  -           12.3ms           2         1         3       -  -",
+      "box   waiting     2h  -              -            edge inner       -           2         1         3  in 30s  connection reset (5s ago)",
       "",
     ]);
     expect((await tunctl(["status", "box"])).out).not.toContain("10.0.0.7");
