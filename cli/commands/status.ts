@@ -14,8 +14,8 @@ export const status: Command = {
   options: [],
   most: 1,
   help: `A line for the daemon, then one for each master: its state and since when, the server's software and
-address, the hosts that lead there, the last round trip, reconnects, forwards, open channels, when it is retried, and why it
-failed last.
+address, the hosts that lead there, the last round trip, reconnects, forwards, open channels, when it
+is retried, and why it failed last.
 
 Examples:
   tunctl status

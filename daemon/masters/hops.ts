@@ -41,9 +41,8 @@ export class Hops {
       master.via = [...lead.via, lead.config.host];
       return await this.#open(master.config, lead);
     } catch (error) {
-      const { code, message, cause, details } = asTundError(error);
       this.#stranded.add(master);
-      throw new TundError(code, `by way of ${hop.name}: ${message}`, { cause, ...(details && { details }) });
+      throw byWayOf(hop, error);
     }
   }
 
@@ -57,7 +56,7 @@ export class Hops {
       return wire;
     } catch (error) {
       this.#options.release(lead);
-      throw error;
+      throw byWayOf(hop, error);
     }
   }
 
@@ -129,4 +128,9 @@ export class Hops {
       throw new TundError(isRefusal ? "HOST_UNREACHABLE" : code, message, { cause: error });
     }
   }
+}
+
+function byWayOf({ name }: Hop, error: unknown): TundError {
+  const { code, message, cause, details } = asTundError(error);
+  return new TundError(code, `by way of ${name}: ${message}`, { cause, ...(details && { details }) });
 }

@@ -50,16 +50,35 @@ export class Inspection {
     return { host, file };
   }
 
-  /** What would happen if the host were connected now. @throws TundError HOST_CONFIG_FAILED */
-  async diagnose(request: DiagnoseRequest): Promise<Finding[]> {
-    const { host, connection, caller } = request;
+  /** What would happen if the host were connected now; hosts that lead to it first. @throws TundError HOST_CONFIG_FAILED */
+  async diagnose({ host, connection, caller }: DiagnoseRequest): Promise<Finding[]> {
     if (host === undefined) return [];
-    const probing = await this.#probing({
-      host,
-      ...(connection && { connection }),
-      ...(caller && { caller }),
-    });
-    return examine({ ...probing, agents: caller?.agent === undefined ? [] : [caller.agent] });
+    const agents = caller?.agent === undefined ? [] : [caller.agent];
+    const asked = { ...(connection && { connection }), ...(caller && { caller }) };
+    const chain = await this.#chain({ host, ...asked });
+    const findings: Finding[] = [];
+    for (const probing of chain) {
+      const { host: name } = probing.config;
+      const isHop = probing !== chain.at(-1);
+      for (const finding of await examine({ ...probing, agents }))
+        findings.push(isHop ? { ...finding, subject: `${name}: ${finding.subject}` } : finding);
+    }
+    return findings;
+  }
+
+  // Nearest first; one that comes twice goes in a circle, and what tries to dial it says so.
+  async #chain(asked: Asked): Promise<Probing[]> {
+    const probing = await this.#probing(asked);
+    const chain = [probing];
+    const seen = new Set([asked.host]);
+    for (let { way } = probing.config; way.kind === "jump" && !seen.has(way.hop.name);) {
+      const { name: host, options: connection } = way.hop;
+      seen.add(host);
+      const hop = await this.#probing({ host, connection, ...(asked.caller && { caller: asked.caller }) });
+      chain.unshift(hop);
+      way = hop.config.way;
+    }
+    return chain;
   }
 
   async #probing({ host, connection, caller }: Asked): Promise<Probing> {

@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { type Agent, startAgent } from "../support/agent.ts";
+import { askpass } from "../support/askpass.ts";
 import { besideSsh } from "../support/beside-ssh.ts";
 import { certify, type Signing } from "../support/certificates.ts";
 import { startTund, type Tund } from "../support/daemon.ts";
@@ -164,6 +165,10 @@ describe("keys", () => {
     onTestFinished(async () => void (await daemon.stop()));
     const settings = { IdentityFile: "none", IdentityAgent: token.socket, IdentitiesOnly: "no" };
     expect(await verdicts(settings, { sshd: server, tund: daemon })).toMatchObject({ isIn: true });
+    await server.addHost("touched", { ...settings, ServerAliveInterval: 9 });
+    const { env } = await askpass(server.directory, []); // somebody is there, and has nothing to answer
+    const { stderr } = await daemon.tunctl(["connect", "touched"], { env });
+    expect(stderr).toMatch(/^Confirm user presence for key ED25519-SK SHA256:\S+\n$/);
   });
 
   it("that an agent keeps for one host alone are given to it, and to no other", async () => {

@@ -179,6 +179,31 @@ describe("tunctl doctor", () => {
     expect(found?.next).not.toBeNull();
   });
 
+  it("looks at every host on the way, and says which one is in the way", async () => {
+    const inner = await startSshd();
+    onTestFinished(() => inner.stop());
+    const [edge, behind, lost] = [`h${names++}`, `h${names++}`, `h${names++}`];
+    await sshd.addHost(edge, { ServerAliveInterval: 33 });
+    await sshd.addHost(behind, { ProxyJump: edge, Port: inner.port, UserKnownHostsFile: inner.knownHosts });
+    await sshd.addHost(lost, { ProxyJump: `${edge},${behind}`, Port: await freePort() });
+    const { all } = await findings(behind);
+    expect(levels(all)).toMatchObject({
+      [`${edge}: server`]: "ok",
+      [`${edge}: host key`]: "ok",
+      server: "ok",
+      "host key": "ok",
+    });
+    const deep = await findings(lost);
+    expect(deep.code).toBe(1);
+    expect(deep.all.find(({ subject }) => subject === "server")?.message).toContain(
+      `by way of ${edge},${behind}: authentication failed`,
+    );
+    expect(levels(deep.all)).toMatchObject({
+      [`${edge}: server`]: "ok",
+      [`${edge},${behind}: server`]: "ok",
+    });
+  });
+
   it("sends no secret, and names what is missing of an identity", async () => {
     const locked = await makeKey(join(sshd.directory, `locked-${names++}`), "ed25519", "secret");
     const name = `h${names++}`;

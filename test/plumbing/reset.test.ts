@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { Socket } from "node:net";
 import { expect } from "vitest";
 import { eventually } from "../support/eventually.ts";
-import { openDescriptors } from "../support/process-figures.ts";
+import { openDescriptors, settledDescriptors } from "../support/process-figures.ts";
 import { endOf } from "../support/tcp.ts";
 import { everyWay, type OpenWay, type Pair, pairOf, plumbing } from "./every-way.ts";
 
@@ -20,7 +20,7 @@ everyWay(on, "ends a connection at both ends when the destination breaks it off,
 
 everyWay(on, "outlives one end that breaks off while the other floods it", async (way) => {
   const neighbour = await pairOf(way);
-  const before = openDescriptors(way.subject.pid);
+  const before = await settledDescriptors(way.subject.pid);
   for (const by of ["near", "far"] as const) {
     const [breaker, other] = roles(await pairOf(way), by);
     const flooded = floodUntilStill(other, Infinity);
@@ -38,7 +38,7 @@ everyWay(on, "outlives one end that breaks off while the other floods it", async
 
 async function isBroken(way: OpenWay, { by }: { by: keyof Pair }): Promise<string> {
   const neighbour = await pairOf(way);
-  const before = openDescriptors(way.subject.pid);
+  const before = await settledDescriptors(way.subject.pid);
   const [breaker, other] = roles(await pairOf(way), by);
   const hasReset = breaker.remoteFamily !== undefined;
   breakOff(breaker);
