@@ -19,8 +19,8 @@ const levels = {
 export default defineConfig({
   test: {
     pool: "forks",
-    // Most tests wait for other processes rather than for a processor.
-    maxWorkers: Math.max(4, availableParallelism()),
+    // Most tests wait for other processes rather than for a processor; those that break things wear a small machine out.
+    maxWorkers: Math.max(3, availableParallelism()),
     testTimeout: 30_000,
     hookTimeout: 60_000,
     coverage: {

@@ -58,8 +58,9 @@ describe("tunctl stdio", () => {
     expect(hash.digest("hex")).toBe(source.sha256);
     // The other direction is still open, and with it the channel, until somebody ends it.
     expect(child.exitCode).toBeNull();
+    const closed = once(child, "close"); // it may come before exit has answered
     await tunnel.ok("exit", "testhost");
-    expect(await once(child, "close")).toEqual([0, null]);
+    expect(await closed).toEqual([0, null]);
   });
 
   it("reads stdin from a file, and from /dev/null", async () => {
