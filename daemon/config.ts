@@ -1,6 +1,7 @@
 // The daemon's settings: the only reader of the environment. One schema; the type comes from it.
 import { readFileSync } from "node:fs";
 import { homedir, userInfo } from "node:os";
+import { dirname, join, resolve } from "node:path";
 import { envSchema } from "env-schema";
 import { type Static, Type } from "typebox";
 import { socketPaths, stateDirectory } from "../shared/socket-path.ts";
@@ -12,6 +13,17 @@ const Environment = Type.Object({
   TUND_SSH_CONFIG: Type.Optional(Type.String({ description: "the -F for every host" })),
   TUND_CONNECT: Type.Optional(
     Type.String({ description: "hosts to connect at start, with spaces between them" }),
+  ),
+  TUND_CONTROL_PATH: Type.Optional(
+    Type.String({
+      pattern: "^(none$|ssh_config$|/|~|%d|\\$\\{)",
+      description: "where ssh can drive each master: a ControlPath, none, or ssh_config for what that says",
+    }),
+  ),
+  TUND_MUX_FORWARDS: Type.Optional(
+    Type.Enum(["ephemeral", "persistent"], {
+      description: "whether forwards that are made by ssh -O are kept",
+    }),
   ),
   TUND_PARK_SECONDS: Type.Optional(
     Type.String({
@@ -36,6 +48,10 @@ export interface Config {
   stateDir: string;
   sshConfig: string | null;
   connect: readonly string[];
+  /** the ControlPath of each host; null: what ssh_config says */
+  controlPath: string | null;
+  /** whether forwards that ssh asks for are kept when the daemon ends */
+  keepsMuxForwards: boolean;
   /** of connections that wait for a link: how long in ms, and how many for each forward */
   parking: { ms: number; most: number };
   metricsListen: string | null;
@@ -58,11 +74,14 @@ export function loadConfig(env: NodeJS.ProcessEnv, isTerminal: boolean): Readonl
   const settings = validate(set);
   const home = env["HOME"] || homedir();
   const { username, uid } = userInfo();
+  const [socket] = socketPaths(set, home);
   return Object.freeze({
-    socket: socketPaths(set, home)[0],
+    socket,
     stateDir: stateDirectory(set, home),
     sshConfig: readable(settings.TUND_SSH_CONFIG),
     connect: settings.TUND_CONNECT?.split(/\s+/).filter((host) => host !== "") ?? [],
+    controlPath: controlPath(settings.TUND_CONTROL_PATH, socket),
+    keepsMuxForwards: settings.TUND_MUX_FORWARDS === "persistent",
     parking: {
       ms: Number(settings.TUND_PARK_SECONDS ?? 30) * 1000,
       most: Number(settings.TUND_PARK_MAX ?? 256),
@@ -72,6 +91,15 @@ export function loadConfig(env: NodeJS.ProcessEnv, isTerminal: boolean): Readonl
     logFormat: settings.TUND_LOG_FORMAT ?? (isTerminal ? "pretty" : "json"),
     person: { home, uid, username, env },
   } satisfies Config);
+}
+
+/** Where mux sockets are when nobody says: the directory, beside the control socket. */
+export const muxDirectory = (socket: string): string => join(dirname(resolve(socket)), "mux");
+
+// %C is ssh's own hash of user, host, port and jump: it fits, and a client's ssh_config says the same.
+function controlPath(given: string | undefined, socket: string): string | null {
+  if (given === "ssh_config") return null;
+  return given ?? join(muxDirectory(socket).replaceAll("%", "%%"), "%C");
 }
 
 type Settings = Static<typeof Environment>;
@@ -85,10 +113,13 @@ function validate(data: Record<string, string | undefined>): Settings {
     if (problem === undefined) throw error;
     const name = problem.instancePath.slice(1);
     const { allowedValues } = problem.params;
-    const right = allowedValues === undefined ? "a number, 0 to 99999" : `one of ${allowedValues.join(", ")}`;
+    const right = allowedValues === undefined ? rightOf(name) : `one of ${allowedValues.join(", ")}`;
     throw new Error(`${name} is '${data[name]}', and must be ${right}`, { cause: error });
   }
 }
+
+const rightOf = (name: string): string =>
+  name === "TUND_CONTROL_PATH" ? "none, ssh_config, or an absolute path" : "a number, 0 to 99999";
 
 function readable(file: string | undefined): string | null {
   if (file === undefined) return null;

@@ -1,15 +1,17 @@
 // tund: assembles config, log, registry, api and control socket; signals. Nothing else.
 import { EventEmitter, once } from "node:events";
+import { mkdirSync } from "node:fs";
 import { systemClock, timestamp } from "../shared/clock.ts";
 import { messageOf } from "../shared/errors.ts";
 import type { Log } from "../shared/log.ts";
 import { version } from "../shared/version.ts";
 import { buildServer } from "./api/server.ts";
-import { type Config, loadConfig } from "./config.ts";
+import { type Config, loadConfig, muxDirectory } from "./config.ts";
 import { claimControlSocket } from "./control-socket.ts";
 import { createLog } from "./log.ts";
 import { Registry } from "./masters/registry.ts";
 import { limited } from "./masters/limit.ts";
+import { serveMux } from "./mux/server.ts";
 import { connect } from "./ssh/connect.ts";
 import { HostResolver } from "./ssh/host-config.ts";
 import { assertSsh2, nativeCrypto } from "./ssh/ssh2-private.ts";
@@ -54,6 +56,7 @@ async function main(): Promise<void> {
   await app.ready();
   const socket = await claimControlSocket(app.server, config.socket);
   const unlock = await claimState(store, socket);
+  mkdirSync(muxDirectory(socket.path), { recursive: true, mode: 0o700 });
   const served = metricsAddress && (await serveMetrics(metricsAddress, metrics, log));
   registry.restore(await store.load());
   for (const host of config.connect) registry.keep(host);
@@ -104,12 +107,14 @@ async function claimState(store: Store, socket: PlacedSocket): Promise<() => voi
 }
 
 function makeRegistry(config: Config, store: Store, log: Log): Registry {
-  const resolver = new HostResolver({ person: config.person, configFile: config.sshConfig });
-  return new Registry({
+  const { person, sshConfig: configFile, controlPath, keepsMuxForwards: isPersistent } = config;
+  const resolver = new HostResolver({ person, configFile, controlPath });
+  const registry: Registry = new Registry({
     resolve: limited(MOST_RESOLVING, (host, options) => resolver.resolve(host, options)),
     dial: limited(MOST_DIALLING, (attempt) =>
       connect({ ...attempt, clock, log: log.child({ host: attempt.config.host }) }),
     ),
+    serveMux: (socket, host) => serveMux(socket, host, { registry, isPersistent, clock, log }),
     store,
     parking: config.parking,
     clock,
@@ -117,6 +122,7 @@ function makeRegistry(config: Config, store: Store, log: Log): Registry {
     pid: process.pid,
     log,
   });
+  return registry;
 }
 
 // The first signal asks for an orderly end; a second one means it.
@@ -139,6 +145,9 @@ It takes no arguments and stays in the foreground. Settings are environment vari
   TUND_STATE_DIR       the state directory ($STATE_DIRECTORY, else ~/.local/state/tund)
   TUND_SSH_CONFIG      the -F for every host (default: as ssh does)
   TUND_CONNECT         hosts to connect at start, with spaces between them
+  TUND_CONTROL_PATH    where ssh -S can drive each master: a ControlPath, none, or ssh_config for what that says
+                       (default: mux/%C beside the control socket)
+  TUND_MUX_FORWARDS    ephemeral or persistent: whether forwards by ssh -O outlive tund (default: ephemeral)
   TUND_PARK_SECONDS    how long a new connection waits for a link that is away (default: 30)
   TUND_PARK_MAX        how many do, for each forward (default: 256)
   TUND_METRICS_LISTEN  [ADDRESS:]PORT on loopback for Prometheus (default: the control socket alone)

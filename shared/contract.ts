@@ -1,6 +1,7 @@
 // The control API, once: from these schemas come validation, handler types, the client's types and openapi.json.
 // Whoever imports this for its values pays for loading TypeBox: tunctl imports types only.
 import { type Static, Type } from "typebox";
+import { HandOver, Held, HoldRequest } from "./holds.ts";
 import {
   Answer,
   CallerNote,
@@ -18,7 +19,7 @@ import {
   Event,
   Forward,
   Host,
-  Kind,
+  KindAndSpec,
   Master,
   Port,
   Problem,
@@ -34,8 +35,6 @@ const Name = Type.String({
   pattern: "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
   description: "stands for the forward's id; for one forward only",
 });
-const SpecText = Type.String({ minLength: 1, maxLength: 4096, description: "as -L, -R or -D takes it" });
-const KindAndSpec = Type.Object({ kind: Kind, spec: SpecText }, strict);
 const HostParams = Type.Object({ host: Host }, strict);
 const IdParams = Type.Object({ id: Type.String({ minLength: 1, maxLength: 64 }) }, strict);
 const HostQuery = Type.Object({ host: Type.Optional(Host) }, strict);
@@ -107,6 +106,9 @@ export const Resolved = Type.Object(
     forwards: Type.Array(KindAndSpec, {
       description: "LocalForward, RemoteForward, DynamicForward of ssh_config",
     }),
+    controlPath: Type.Union([Type.String(), Type.Null()], {
+      description: "where ssh can drive its master, or is to be able to",
+    }),
     clearAllForwardings: Type.Boolean(),
     exitOnForwardFailure: Type.Boolean(),
   },
@@ -132,6 +134,7 @@ const Stdio = Type.Object(
   { ...strict, $id: "Stdio" },
 );
 
+const HoldParams = Type.Object({ id: Type.String({ minLength: 1, maxLength: 64 }) }, strict);
 const ConversationParams = Type.Object({ id: Type.String({ minLength: 1, maxLength: 64 }) }, strict);
 
 interface RouteSchema {
@@ -175,6 +178,18 @@ export const contract = {
     summary: "Cancel all forwards of a master; it ends when its last channel has",
     params: HostParams,
     response: answers(Master),
+  },
+  holdMaster: {
+    summary: "Make a master of the caller's own, as ssh -M has it: it ends with its link, or with the hold",
+    params: HostParams,
+    body: HoldRequest,
+    response: answers(Held),
+  },
+  handOverHold: {
+    summary: "Another process holds it from now on",
+    params: HoldParams,
+    body: HandOver,
+    response: answers(Type.Object({}, strict)),
   },
   listForwards: {
     summary: "Every forward, or those of one master",

@@ -13,6 +13,8 @@ export const Host = Type.String({
 });
 export const Port = Type.Integer({ minimum: 0, maximum: 65_535 });
 export const Kind = Type.Enum(["local", "remote", "dynamic"]);
+const SpecText = Type.String({ minLength: 1, maxLength: 4096, description: "as -L, -R or -D takes it" });
+export const KindAndSpec = Type.Object({ kind: Kind, spec: SpecText }, strict);
 
 export const ConnectionOptions = Type.Object(
   {
@@ -26,6 +28,9 @@ export const ConnectionOptions = Type.Object(
       Type.Array(Type.String({ minLength: 1 }), { maxItems: 64, description: "-i" }),
     ),
     jump: Type.Optional(Type.String({ minLength: 1, description: "-J" })),
+    controlPath: Type.Optional(
+      Type.String({ minLength: 1, description: "-S: where ssh can drive its master, or none" }),
+    ),
     addressFamily: Type.Optional(Type.Enum(["inet", "inet6"], { description: "-4, -6" })),
   },
   { ...strict, $id: "ConnectionOptions" },
@@ -124,8 +129,10 @@ export const Master = Type.Object(
     failure: nullable(Failure),
     retryAt: nullable(Moment),
     via: Type.Array(Type.String(), { description: "jump hosts, nearest first" }),
-    muxSocket: nullable(Type.String()),
-    warnings: Type.Array(Type.String(), { description: "forwards of ssh_config that could not be set up" }),
+    muxSocket: nullable(Type.String({ description: "where ssh -S can drive it" })),
+    warnings: Type.Array(Type.String(), {
+      description: "forwards of ssh_config that could not be set up, and a mux socket that could not be made",
+    }),
     forwards: Type.Integer(),
     channels: Type.Integer({ description: "open channels, those of cancelled forwards included" }),
   },

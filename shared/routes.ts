@@ -9,6 +9,8 @@ export const routes = {
   checkMaster: { method: "POST", url: "/v1/masters/:host/check" },
   reconnectMaster: { method: "POST", url: "/v1/masters/:host/reconnect" },
   stopMaster: { method: "POST", url: "/v1/masters/:host/stop" },
+  holdMaster: { method: "POST", url: "/v1/masters/:host/hold" },
+  handOverHold: { method: "PUT", url: "/v1/holds/:id" },
   listForwards: { method: "GET", url: "/v1/forwards" },
   openForwards: { method: "POST", url: "/v1/forwards" },
   getForward: { method: "GET", url: "/v1/forwards/:id" },
@@ -38,3 +40,11 @@ export const stdioPath = (ticket: string): string => `/v1/stdio/${ticket}`;
 
 /** The protocol that such a request upgrades to. */
 export const STDIO_PROTOCOL = "tund-stdio";
+
+/**
+ * Where a caller opens a hold: a GET with `Upgrade: tund-hold`, answered with 101 and the hold's id in a header. The
+ * master that is made on it ends with this connection; before it is closed from the other side, that says why in one line.
+ */
+export const HOLD_PATH = "/v1/hold";
+export const HOLD_PROTOCOL = "tund-hold";
+export const HOLD_HEADER = "tund-hold";

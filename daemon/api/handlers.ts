@@ -35,6 +35,11 @@ export const handlersOf = ({ registry, daemon, clock, metrics, selfCheck }: Behi
   checkMaster: ({ params }) => registry.check(params.host),
   reconnectMaster: ({ params }) => registry.reconnect(params.host),
   stopMaster: ({ params }) => registry.stop(params.host),
+  holdMaster: ({ params, body }) => registry.holding.hold(params.host, body),
+  handOverHold: async ({ params, body }) => {
+    registry.holding.handOver(params.id, body);
+    return {};
+  },
   listForwards: async ({ querystring }) => ({ forwards: await registry.forwards(querystring.host) }),
   openForwards: async ({ body }) => ({ forwards: await registry.openForwards(body) }),
   getForward: ({ params }) => registry.forward(params.id),

@@ -6,7 +6,7 @@ import type { Log } from "../../shared/log.ts";
 import { routes, VERSION_HEADER, type Verb } from "../../shared/routes.ts";
 import { type Behind, type Handlers, handlersOf } from "./handlers.ts";
 import { renderError } from "./problem.ts";
-import { serveStdio } from "./stdio.ts";
+import { serveUpgrades } from "./upgrades.ts";
 
 export interface ServerOptions extends Behind {
   log: Log;
@@ -42,7 +42,7 @@ export function buildServer({ log, restored, ...behind }: ServerOptions): Fastif
     log.debug({ method: request.method, url: request.url, error: error.message }, "request refused");
   });
   addRoutes(app, handlersOf(behind));
-  serveStdio(app.server, behind.registry);
+  serveUpgrades(app.server, behind.registry);
   return app;
 }
 

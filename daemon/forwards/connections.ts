@@ -1,6 +1,7 @@
 // The connections of one forward, from their beginning to their end, and what they came to in all.
 import type { Socket } from "node:net";
 import type { ErrorCode } from "../../shared/errors.ts";
+import type { Originator } from "../ssh/channel.ts";
 import { asTundError } from "./failure-record.ts";
 import { abandon } from "./outbound.ts";
 import type { Incoming, Joined } from "./point.ts";
@@ -19,7 +20,7 @@ export class Connections {
   readonly #options: ConnectionsOptions;
   /** without their other end yet */
   readonly #joining = new Set<Incoming>();
-  readonly #joined = new Set<Socket>();
+  readonly #joined = new Map<Socket, Incoming>();
   #total = 0;
   #failed = 0;
 
@@ -34,6 +35,11 @@ export class Connections {
 
   get counts(): { open: number; total: number; failed: number } {
     return { open: this.#joined.size, total: this.#total, failed: this.#failed };
+  }
+
+  /** Who is at the other end of those that have both. */
+  get originators(): Originator[] {
+    return [...this.#joined.values()].map(({ originator }) => originator);
   }
 
   accept(incoming: Incoming): void {
@@ -53,7 +59,7 @@ export class Connections {
 
   /** Ends those that have both ends. */
   dropJoined(): void {
-    for (const socket of this.#joined) socket.destroy();
+    for (const socket of this.#joined.keys()) socket.destroy();
   }
 
   /** Ends all of them. */
@@ -69,7 +75,7 @@ export class Connections {
       abandon(channel);
       return this.#options.onEnd();
     }
-    this.#joined.add(socket);
+    this.#joined.set(socket, incoming);
     this.#total++;
     return splice(socket, channel, this.bytes, () => {
       this.#joined.delete(socket);

@@ -3,6 +3,7 @@ import { type Clock, type Timer, timestamp } from "../../shared/clock.ts";
 import type { Forward as ForwardRecord } from "../../shared/records.ts";
 import { messageOf, TundError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
+import type { Originator } from "../ssh/channel.ts";
 import { Connections } from "./connections.ts";
 import { asTundError, failureRecord } from "./failure-record.ts";
 import type { Parking } from "./parking.ts";
@@ -93,6 +94,11 @@ export class Forward {
   /** Connections, those included that have no other end yet: those of a cancelled forward live on. */
   get connections(): number {
     return this.#connections.size;
+  }
+
+  /** Who is connected: those of a cancelled forward live on. */
+  get originators(): Originator[] {
+    return this.#connections.originators;
   }
 
   /** What its connections came to: how many got a channel, how many did not, by error code, and the bytes. */

@@ -4,7 +4,7 @@ import { messageOf, TundError } from "../../shared/errors.ts";
 import type { House } from "./house.ts";
 import { openForwards } from "./opening.ts";
 import { specsOf } from "./request.ts";
-import type { Named } from "./roster.ts";
+import type { Named } from "./names.ts";
 
 /**
  * Sets up the forwards of a host's ssh_config. As ssh does: those that cannot be are told and left out, unless

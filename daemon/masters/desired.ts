@@ -23,6 +23,7 @@ export class Desired {
 
   /** A host is to be kept connected from now on, and when the daemon comes back. @throws TundError STATE_NOT_SAVED */
   async keep(host: string, master: Master): Promise<void> {
+    if (master.held !== null) return;
     const isNew = !this.#kept.has(host);
     const wasKept = master.keptBy.has(host);
     this.restoreKept(host, master);
@@ -60,7 +61,8 @@ export class Desired {
   #hosts(): SavedHost[] {
     // What the masters lose now is lost to the end of the daemon, not to anybody's wish.
     if (this.#roster.isClosing) throw new TundError("SHUTTING_DOWN", "tund is shutting down");
-    return [...this.#roster.names].flatMap(([host, { master, options }]) => {
+    return [...this.#roster.names.all].flatMap(([host, { master, options }]) => {
+      if (master.held !== null) return []; // its holder makes it again
       const kept = this.#kept.has(host);
       const forwards = master.forwards.filter((forward) => forward.isPersistent && forward.host === host);
       if (!kept && forwards.length === 0) return [];

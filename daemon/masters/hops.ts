@@ -4,10 +4,16 @@ import { TundError } from "../../shared/errors.ts";
 import { asTundError } from "../forwards/failure-record.ts";
 import { withinDeadline } from "../forwards/outbound.ts";
 import { channelWire, type Wire } from "../ssh/wire.ts";
+import type { Caller } from "../ssh/caller.ts";
+import type { Connection } from "../ssh/connection.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
 import type { Hop } from "../ssh/way.ts";
+import type { Attempt } from "./attempts.ts";
 import { type Member, memberOf } from "./company.ts";
 import type { Master } from "./master.ts";
+
+/** Dials a host over a wire, if it has one, for whoever waits for it. @throws TundError why not */
+export type DialOver = (attempt: Attempt & { wire: Wire | undefined; caller: Caller }) => Promise<Connection>;
 
 export interface HopsOptions {
   /** finds or makes the master of a hop. @throws TundError when ssh_config cannot be resolved */
@@ -43,6 +49,19 @@ export class Hops {
     } catch (error) {
       this.#stranded.add(master);
       throw byWayOf(hop, error);
+    }
+  }
+
+  /** Dials a master, by way of its hop if it is behind one. @throws TundError why not */
+  async dial(master: Master, attempt: Attempt, dial: DialOver): Promise<Connection> {
+    const { way } = attempt.config;
+    master.company.begin();
+    const wire = way.kind === "jump" ? await this.wireTo(master, way.hop) : undefined;
+    try {
+      return await dial({ ...attempt, wire, caller: master.company });
+    } catch (error) {
+      wire?.destroy();
+      throw error;
     }
   }
 

@@ -1,12 +1,24 @@
 // What a master is made with.
 import type { Log } from "../../shared/log.ts";
+import type { Master as MasterRecord } from "../../shared/records.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
 import type { AttemptsOptions } from "./attempts.ts";
 import type { Master } from "./master.ts";
 
+/** A master that somebody holds, as ssh holds its own: it is theirs alone, and ends with its link. */
+export interface Held {
+  /** the process that it is to the world */
+  pid: number;
+  /** it ends after so many seconds without connections (ControlPersist); null: never */
+  persistSeconds: number | null;
+}
+
 export interface MasterOptions extends Pick<AttemptsOptions, "dial" | "clock" | "random"> {
   config: HostConfig;
-  pid: number;
+  /** whose it is alone; null: everybody's */
+  held: Held | null;
+  /** what others know of it: the process that it is to the world, its mux socket, and what they had to leave out */
+  outside: () => Pick<MasterRecord, "pid" | "muxSocket" | "warnings">;
   log: Log;
   /** whether it dials now, or when it is needed */
   start: "connecting" | "idle";

@@ -10,7 +10,7 @@ import { isUnresolved } from "../ssh/unresolved.ts";
 import { Attempts } from "./attempts.ts";
 import { Carried, type Passenger } from "./carried.ts";
 import { Company, silentMember } from "./company.ts";
-import type { MasterOptions } from "./master-options.ts";
+import type { Held, MasterOptions } from "./master-options.ts";
 import { masterRecord } from "./record.ts";
 import { isEnding, noLink } from "./refusals.ts";
 import { Rest } from "./rest.ts";
@@ -37,6 +37,8 @@ export class Master {
   readonly keptBy = new Set<string>();
   /** those who wait for it */
   readonly company = new Company();
+  /** whose it is alone */
+  readonly held: Held | null;
   /** settles when the master has ended */
   readonly ended: Promise<void>;
   readonly #options: MasterOptions;
@@ -53,9 +55,10 @@ export class Master {
   #end: () => void = () => undefined;
 
   constructor(options: MasterOptions) {
-    const { clock } = options;
+    const { clock, held } = options;
     this.#options = options;
     this.config = options.config;
+    this.held = held;
     this.#log = options.log;
     this.#since = clock.now();
     this.ended = new Promise((resolve) => (this.#end = resolve));
@@ -65,7 +68,7 @@ export class Master {
       onFailure: (error) => this.#failed(error),
     });
     const onRest = () => this.#goToRest();
-    this.#rest = new Rest({ carried: this.#carried, keptBy: this.keptBy, clock, onRest });
+    this.#rest = new Rest({ carried: this.#carried, keptBy: this.keptBy, held, clock, onRest });
     this.#state = options.start;
     if (this.#state === "connecting") this.#attempts.start(this.config);
   }
@@ -129,10 +132,8 @@ export class Master {
     this.#connection = undefined;
     this.#attempts.abort();
     this.#attempts.forgive();
-    if (connection !== undefined) {
-      this.#carried.linkLost();
-      connection.close();
-    }
+    if (connection !== undefined) this.#carried.linkLost();
+    connection?.close();
     this.#apply("lost");
     return this.whenReady();
   }
@@ -203,7 +204,7 @@ export class Master {
       retryAt: this.#attempts.retryAt,
       connects: this.#connects,
       failure: this.#failure,
-      pid: this.#options.pid,
+      outside: this.#options.outside(),
     });
   }
 

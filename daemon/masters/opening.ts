@@ -42,6 +42,7 @@ export async function openForwards(master: Master, wanted: Wanted, house: House)
   const made: Forward[] = [];
   const opened: Forward[] = [];
   const undo = intentions(opened);
+  const isPersistent = wanted.isPersistent && master.held === null;
   try {
     for (const spec of specs) {
       const standing = master.forwards.find((forward) => isSame(forward.spec, spec));
@@ -52,10 +53,10 @@ export async function openForwards(master: Master, wanted: Wanted, house: House)
       opened.push(forward);
     }
     if (wanted.isAwaited) refuseCancelled(opened);
-    undo.intend(wanted);
+    undo.intend({ ...wanted, isPersistent });
     // One that is kept already, and is given another name by a command that keeps nothing itself, is saved too.
     const isRenamed = wanted.name !== null && opened.some((forward) => forward.isPersistent);
-    if (wanted.isPersistent || isRenamed) await house.desired.save();
+    if (isPersistent || isRenamed) await house.desired.save();
   } catch (error) {
     undo.revert();
     await Promise.all(made.filter((forward) => !forward.isPromised).map((forward) => master.cancel(forward)));

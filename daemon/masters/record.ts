@@ -25,13 +25,13 @@ interface Inside {
   retryAt: number | null;
   connects: number;
   failure: MasterRecord["failure"];
-  pid: number;
+  outside: Pick<MasterRecord, "pid" | "muxSocket" | "warnings">;
 }
 
 /** Makes it. */
 export function masterRecord(face: Face, inside: Inside): MasterRecord {
   const { config, names, state, keptBy, warnings, via } = face;
-  const { connection, carried, since, retryAt, connects, failure, pid } = inside;
+  const { connection, carried, since, retryAt, connects, failure, outside } = inside;
   return {
     host: config.host,
     names: [...names],
@@ -43,14 +43,14 @@ export function masterRecord(face: Face, inside: Inside): MasterRecord {
     since: timestamp(since),
     kept: keptBy.size > 0,
     server: connection?.server ?? null,
-    pid,
+    pid: outside.pid,
     roundTripMs: connection?.roundTripMs ?? null,
     reconnects: Math.max(0, connects - 1),
     failure,
     retryAt: retryAt === null ? null : timestamp(retryAt),
     via: [...via],
-    muxSocket: null,
-    warnings: [...warnings],
+    muxSocket: outside.muxSocket,
+    warnings: [...warnings, ...outside.warnings],
     forwards: carried.forwards.length,
     channels: carried.connections,
   };

@@ -3,7 +3,6 @@ import type { Socket } from "node:net";
 import type { CancelRequest, OpenRequest, Resolved, StdioRequest } from "../../shared/contract.ts";
 import type { CallerNote } from "../../shared/logins.ts";
 import type {
-  Change,
   Check,
   ConnectionOptions,
   Forward as ForwardRecord,
@@ -20,6 +19,8 @@ import { Desired } from "./desired.ts";
 import { Inspection } from "./inspection.ts";
 import { Journal, type Listener } from "./journal.ts";
 import type { Master } from "./master.ts";
+import { type ConnectionFigures, connectionFigures, type Traffic, trafficOf } from "./figures.ts";
+import { Holding } from "./holding.ts";
 import type { House } from "./house.ts";
 import { openRequested } from "./requested.ts";
 import { restoreHost, settleHost } from "./restoring.ts";
@@ -27,6 +28,7 @@ import { Roster, type RosterOptions } from "./roster.ts";
 import { byName, chosenBy } from "./selection.ts";
 import { StdioTickets } from "./stdio-tickets.ts";
 import { Totals, type TotalsByKind } from "./totals.ts";
+import { type Watch, watch } from "./watching.ts";
 
 const CHECK_DEADLINE_MS = 10_000;
 const CANCEL_DEADLINE_MS = 5000;
@@ -37,17 +39,12 @@ export interface RegistryOptions extends RosterOptions {
   parking: ParkingLimits;
 }
 
-/** How things were when the watching began, and what ends it. */
-export interface Watch {
-  masters: MasterRecord[];
-  forwards: ForwardRecord[];
-  stop: () => void;
-}
-
 export class Registry {
   /** with those who ask for logins */
   readonly conversations = new Conversations();
   readonly inspection: Inspection;
+  /** masters as `ssh -M` has them */
+  readonly holding: Holding;
   readonly #options: RegistryOptions;
   readonly #roster: Roster;
   readonly #desired: Desired;
@@ -82,6 +79,7 @@ export class Registry {
       log,
       parking,
     };
+    this.holding = new Holding({ house: this.#house, conversations, resolve: options.resolve });
   }
 
   /** Puts back what an earlier daemon had saved; it is set up again as far and as soon as it can be. */
@@ -102,6 +100,7 @@ export class Registry {
     const found = await this.#roster.readyAnew(host, connection, { member });
     const { master } = found;
     try {
+      if (connection?.controlPath !== undefined) this.#roster.names.refuseMuxTrouble(host);
       await openConfigured(host, found, true, this.#house);
       await this.#desired.keep(host, master);
     } catch (error) {
@@ -131,8 +130,19 @@ export class Registry {
 
   /** Probes the link itself. @throws TundError NOT_FOUND, PROBE_TIMEOUT, CONNECTION_LOST */
   async check(host: string): Promise<Check> {
-    const roundTripMs = await this.#roster.named(host).live().probe(CHECK_DEADLINE_MS);
-    return { host, pid: this.#options.pid, roundTripMs };
+    const master = this.#roster.named(host);
+    const roundTripMs = await master.live().probe(CHECK_DEADLINE_MS);
+    return { host, pid: master.snapshot().pid, roundTripMs };
+  }
+
+  /** What there is to be told of a host's connection. @throws TundError NOT_FOUND, CONNECTION_LOST */
+  async describe(host: string): Promise<ConnectionFigures> {
+    return connectionFigures(this.#roster.named(host), this.#options.clock.now());
+  }
+
+  /** A host's forwards, and who is connected to them. @throws TundError NOT_FOUND */
+  async traffic(host: string): Promise<Traffic> {
+    return trafficOf(this.#roster.named(host));
   }
 
   /** Drops the link and dials now; answers when it is ready. @throws TundError NOT_FOUND, or why it is not ready */
@@ -162,13 +172,14 @@ export class Registry {
 
   /** What ssh_config means for a host; nothing is dialled. @throws TundError HOST_CONFIG_FAILED, SSH_NOT_FOUND, UNSUPPORTED */
   async resolve(host: string, options?: ConnectionOptions): Promise<Resolved> {
-    const { hostname, user, port, forwarding } = await this.#options.resolve(host, options);
+    const { hostname, user, port, controlPath, forwarding } = await this.#options.resolve(host, options);
     const {
       configured: forwards,
       clearAll: clearAllForwardings,
       exitOnFailure: exitOnForwardFailure,
     } = forwarding;
-    return { host, hostname, user, port, forwards, clearAllForwardings, exitOnForwardFailure };
+    const reached = { host, hostname, user, port, controlPath };
+    return { ...reached, forwards, clearAllForwardings, exitOnForwardFailure };
   }
 
   /** Every forward, or those of one master. @throws TundError NOT_FOUND */
@@ -207,20 +218,8 @@ export class Registry {
    * Tells how everything is, or one host and its forwards, and then of every change as it happens.
    * @throws TundError NOT_FOUND
    */
-  async watch(host: string | undefined, { onChange, onEnd }: Listener): Promise<Watch> {
-    const isItsOwn = (name: string) => host === undefined || this.#roster.areOne(name, host);
-    const onAnyChange = (change: Change) => {
-      const names = change.type === "master" ? change.master.names : [change.forward.host];
-      if (names.some(isItsOwn)) onChange(change);
-    };
-    const listener = { onChange: onAnyChange, onEnd };
-    const masters = host === undefined ? this.#roster.masters : [this.#roster.named(host)];
-    const forwards = this.#forwardsOf(host);
-    return {
-      masters: masters.map((master) => master.snapshot()),
-      forwards: forwards.map((forward) => forward.snapshot()),
-      stop: this.#journal.subscribe(listener, this.#roster.masters, this.#forwardsOf()),
-    };
+  async watch(host: string | undefined, listener: Listener): Promise<Watch> {
+    return watch(host, listener, { journal: this.#journal, names: this.#roster.names });
   }
 
   /** What there is to be measured. */

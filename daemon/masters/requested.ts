@@ -6,7 +6,7 @@ import type { Member } from "./company.ts";
 import type { House } from "./house.ts";
 import { openForwards, type Wanted } from "./opening.ts";
 import { refuseNonsense, specsOf, wishesOf } from "./request.ts";
-import type { Named } from "./roster.ts";
+import type { Named } from "./names.ts";
 
 /** Finds or makes the master, and sets them up: all or none. @throws TundError why not */
 export async function openRequested(request: OpenRequest, member: Member, house: House): Promise<Forward[]> {

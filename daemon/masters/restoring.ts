@@ -6,7 +6,7 @@ import type { Forward } from "../forwards/forward.ts";
 import type { Master } from "./master.ts";
 import type { House } from "./house.ts";
 import { makeForward, promise } from "./opening.ts";
-import type { Named } from "./roster.ts";
+import type { Named } from "./names.ts";
 import { asWritten, settle } from "./selection.ts";
 
 /** Reserves a place for a saved host, with its forwards: they are pending until it is resolved. */

@@ -2,35 +2,31 @@
 import type { Clock } from "../../shared/clock.ts";
 import type { ConnectionOptions } from "../../shared/records.ts";
 import { TundError } from "../../shared/errors.ts";
-import { formatAddress } from "../../shared/forward-spec.ts";
 import type { Log } from "../../shared/log.ts";
-import type { ForwardingConfig } from "../ssh/forwarding-config.ts";
-import type { Caller } from "../ssh/caller.ts";
 import type { Connection } from "../ssh/connection.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
 import type { Wire } from "../ssh/wire.ts";
 import { isUnresolved, unresolved } from "../ssh/unresolved.ts";
 import type { Attempt, Dial } from "./attempts.ts";
 import type { Member } from "./company.ts";
-import { Hops } from "./hops.ts";
+import { type DialOver, Hops } from "./hops.ts";
 import { Master } from "./master.ts";
-import type { MasterOptions } from "./master-options.ts";
+import type { Held, MasterOptions } from "./master-options.ts";
+import { MuxSockets, type ServeMux } from "./mux-sockets.ts";
+import { type Named, Names } from "./names.ts";
+import { isHeld, standsForAnother } from "./refusals.ts";
+import { isOver } from "./state.ts";
 import type { Patience } from "./waiters.ts";
 
 export interface RosterOptions {
   resolve: (host: string, options?: ConnectionOptions) => Promise<HostConfig>;
-  dial: (attempt: Attempt & { wire: Wire | undefined; caller: Caller }) => Promise<Connection>;
+  dial: DialOver;
+  /** serves those who come to mux sockets */
+  serveMux: ServeMux;
   clock: Clock;
   random: () => number;
   pid: number;
   log: Log;
-}
-
-/** A host as its user names it: the master that it stands for, how to connect it, and what ssh_config says of its forwards. */
-export interface Named {
-  master: Master;
-  options: ConnectionOptions | undefined;
-  forwarding: ForwardingConfig;
 }
 
 /** What the roster tells of. */
@@ -46,7 +42,7 @@ export interface RosterEvents {
 export class Roster {
   readonly #options: RosterOptions;
   readonly #events: RosterEvents;
-  readonly #names = new Map<string, Named>();
+  readonly #names: Names;
   /** two names of one connection share its master */
   readonly #masters = new Map<string, Master>();
   /** were ready once, or are to be kept: a failure does not remove them */
@@ -57,6 +53,7 @@ export class Roster {
   constructor(options: RosterOptions, events: RosterEvents) {
     this.#options = options;
     this.#events = events;
+    this.#names = new Names(new MuxSockets(options.serveMux, options.log));
     this.#hops = new Hops({
       acquire: ({ name, options: given }) => this.#hop(name, given),
       release: (hop) => this.release(hop),
@@ -64,13 +61,13 @@ export class Roster {
     });
   }
 
-  /** In the order in which their first names came. */
-  get masters(): Master[] {
-    return [...new Set([...this.#names.values()].map(({ master }) => master))];
+  /** The names that there are, and their masters. */
+  get names(): Names {
+    return this.#names;
   }
 
-  get names(): ReadonlyMap<string, Named> {
-    return this.#names;
+  get masters(): Master[] {
+    return this.#names.masters;
   }
 
   /** Whether the daemon is ending: what happens to masters now is nobody's wish. */
@@ -78,19 +75,9 @@ export class Roster {
     return this.#closing;
   }
 
-  /** Whether two names stand for one master. */
-  areOne(one: string, other: string): boolean {
-    if (one === other) return true;
-    const master = this.#names.get(one)?.master;
-    return master !== undefined && master === this.#names.get(other)?.master;
-  }
-
   /** The master that a name stands for. @throws TundError NOT_FOUND */
   named(host: string): Master {
-    const found = this.#names.get(host);
-    if (found !== undefined) return found.master;
-    const known = [...this.#names.keys()].join(", ") || "none";
-    throw new TundError("NOT_FOUND", `no master for ${host} (there are: ${known})`);
+    return this.#names.master(host);
   }
 
   /**
@@ -106,9 +93,11 @@ export class Roster {
   /** As ready(), with ssh_config asked anew although the master is up: for the forwards that it asks for. */
   async readyAnew(host: string, options?: ConnectionOptions, patience?: Patience): Promise<Named> {
     const named = await this.ready(host, options, patience);
-    const { identity, forwarding } = await this.#options.resolve(host, named.options);
-    const anew = { ...named, forwarding };
-    if (identity === named.master.config.identity) this.#names.set(host, anew);
+    const { identity, forwarding, controlPath } = await this.#options.resolve(host, named.options);
+    const anew = { ...named, forwarding, controlPath };
+    if (identity !== named.master.config.identity) return anew;
+    this.#names.set(host, anew);
+    await this.#placeMux(host);
     return anew;
   }
 
@@ -116,6 +105,7 @@ export class Roster {
   async reconnect(host: string): Promise<Master> {
     const before = this.named(host);
     if (isUnresolved(before.config)) return (await this.ready(host)).master;
+    if (before.held !== null) throw isHeld(host);
     const config = await this.#options.resolve(host, this.#names.get(host)?.options);
     const master = this.named(host);
     if (master.names.size === 1 && !this.#masters.has(config.identity)) this.#rekey(master, config);
@@ -159,13 +149,30 @@ export class Roster {
     const before = this.#names.get(host)?.master;
     const reserved = before !== undefined && isUnresolved(before.config) ? before : undefined;
     const master = this.#masterFor(config, reserved === undefined ? before : undefined, start);
-    const named = { master, options, forwarding: config.forwarding };
+    const { forwarding, controlPath } = config;
+    const named = { master, options, forwarding, controlPath };
     this.#name(host, named);
     if (reserved !== undefined) {
       this.keep(master);
       this.#events.onResolved(host, named, reserved);
       reserved.exit();
     }
+    await this.#placeMux(host);
+    return named;
+  }
+
+  /**
+   * Makes a master that is its holder's alone: nobody shares it, and it ends with its link.
+   * @throws TundError NAME_IN_USE when there is one of that name
+   */
+  hold(name: string, config: HostConfig, held: Held): Named {
+    this.#refuseWhenClosing();
+    if (this.#names.get(name) !== undefined)
+      throw new TundError("NAME_IN_USE", `there is a master at ${name} already`);
+    const own = { ...config, host: name, identity: `held:${name}` };
+    const master = this.#create(own, "connecting", { held });
+    const named = { master, options: undefined, forwarding: config.forwarding, controlPath: null };
+    this.#name(name, named);
     return named;
   }
 
@@ -177,26 +184,32 @@ export class Roster {
       await this.acquire(host, undefined, master.isOnDemand ? "idle" : "connecting");
       throw new TundError("CONNECTION_LOST", `${host} has another master now`); // nobody hears it: this one has ended
     };
-    const master = this.#create(config, "connecting", dial);
-    const named = { master, options, forwarding: config.forwarding };
+    const master = this.#create(config, "connecting", { dial });
+    const named = { master, options, forwarding: config.forwarding, controlPath: null };
     this.#name(host, named);
     this.keep(master);
     return named;
   }
 
   #name(host: string, named: Named): void {
-    const { master } = named;
-    const isNew = !master.names.has(host);
-    master.names.add(host);
-    this.#names.set(host, named);
-    if (isNew) this.#changed(master);
+    if (this.#names.set(host, named)) this.#changed(named.master);
   }
 
-  // One that kept a place for another has nothing more to say once that one is there.
   #changed(master: Master): void {
-    if (master.state === "idle") this.#hops.leave(master);
-    const isNamed = [...master.names].some((name) => this.#names.get(name)?.master === master);
-    if (isNamed) this.#events.onChange(master);
+    const { state } = master;
+    if (state === "idle") this.#hops.leave(master);
+    if (isOver(state)) this.#names.releaseMux(master);
+    // What ssh promises of its own masters. Not in the middle of a change.
+    else if (master.held !== null && !["connecting", "ready"].includes(state))
+      queueMicrotask(() => master.exit());
+    // One that kept a place for another has nothing more to say once that one is there.
+    if (this.#names.of(master).length > 0) this.#events.onChange(master);
+  }
+
+  async #placeMux(host: string): Promise<void> {
+    await this.#names.placeMux(host);
+    const named = this.#names.get(host);
+    if (named !== undefined) this.#changed(named.master);
   }
 
   /** Stops every master, and takes no new ones; after `drainMs` ends those that have not ended. */
@@ -233,11 +246,7 @@ export class Roster {
   // up, or shared with other names, or the double of another, may not.
   #reconfigure(master: Master, config: HostConfig): Master {
     if (master.state === "ready" || master.names.size > 1 || this.#masters.has(config.identity))
-      throw new TundError(
-        "HOST_CONFLICT",
-        `${config.host} stands for ${master.config.user}@${formatAddress(master.config.hostname, master.config.port)} ` +
-          `with other options: use another name for it (ssh://user@host:port), or 'tunctl exit ${config.host}' first`,
-      );
+      throw standsForAnother(config.host, master.config);
     return this.#rekey(master, config);
   }
 
@@ -257,38 +266,32 @@ export class Roster {
 
   async #dial(of: () => Master, attempt: Attempt): Promise<Connection> {
     await Promise.resolve(); // a master dials while it is being made
-    const master = of();
-    const { way } = attempt.config;
-    master.company.begin();
-    const wire = way.kind === "jump" ? await this.#hops.wireTo(master, way.hop) : undefined;
-    try {
-      return await this.#options.dial({ ...attempt, wire, caller: master.company });
-    } catch (error) {
-      wire?.destroy();
-      throw error;
-    }
+    return this.#hops.dial(of(), attempt, this.#options.dial);
   }
 
-  #create(config: HostConfig, start: MasterOptions["start"], dial?: Dial): Master {
+  #create(config: HostConfig, start: MasterOptions["start"], own: { dial?: Dial; held?: Held } = {}): Master {
     const { clock, random, pid, log } = this.#options;
+    const { held = null } = own;
     const master: Master = new Master({
       config,
-      dial: dial ?? ((attempt) => this.#dial(() => master, attempt)),
+      dial: own.dial ?? ((attempt) => this.#dial(() => master, attempt)),
       clock,
       random,
-      pid,
+      held,
+      outside: () => ({ pid: held?.pid ?? pid, ...this.#names.muxOf(master) }),
       log: log.child({ host: config.host }),
       start,
       onReady: (ready) => {
         this.#events.onReady(ready);
         this.#hops.readied(ready);
+        for (const name of this.#names.of(ready)) void this.#placeMux(name); // it may have been in somebody's way
       },
       onChange: (changed) => this.#changed(changed),
     });
     this.#masters.set(config.identity, master);
     void master.ended.then(() => {
       this.#hops.leave(master);
-      for (const name of master.names) if (this.#names.get(name)?.master === master) this.#names.delete(name);
+      this.#names.forget(master);
       if (this.#masters.get(master.config.identity) === master) this.#masters.delete(master.config.identity);
     });
     return master;

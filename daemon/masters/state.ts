@@ -57,6 +57,9 @@ export function eventOfFailure(code: ErrorCode, isNeeded: boolean): MasterEvent 
 export const nextMasterState = (state: MasterState, event: MasterEvent): MasterState =>
   (transitions[state] as Partial<Record<MasterEvent, MasterState>>)[event] ?? state;
 
+/** Whether it takes nothing new any more, and will not again. */
+export const isOver = (state: MasterState): boolean => state === "closing" || state === "closed";
+
 /** The link is there, it will be by itself, or it will not. */
 export type Outlook = "up" | "coming" | "gone";
 

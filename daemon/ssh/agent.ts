@@ -3,7 +3,7 @@
 import { connect, type Socket } from "node:net";
 import type { Clock, Timer } from "../../shared/clock.ts";
 import { messageOf } from "../../shared/errors.ts";
-import { Reader, sshString, uint32 } from "./wire-format.ts";
+import { Reader, sshString, uint32 } from "../wire-format.ts";
 
 const REQUEST_IDENTITIES = 11;
 const IDENTITIES_ANSWER = 12;

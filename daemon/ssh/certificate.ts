@@ -1,7 +1,7 @@
 // OpenSSH certificates (PROTOCOL.certkeys), and signatures as SSH has them (RFC 4253 section 6.6, RFC 5656, RFC 8332, RFC 8709).
 import { createPublicKey, type JsonWebKey, type KeyObject, verify } from "node:crypto";
 import { keyType } from "./host-key.ts";
-import { Reader, sshString } from "./wire-format.ts";
+import { Reader, sshString } from "../wire-format.ts";
 
 const SUFFIX = "-cert-v01@openssh.com";
 

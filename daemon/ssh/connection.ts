@@ -1,5 +1,5 @@
 // One authenticated SSH connection: channels, liveness, and a single end. It is never reused: ssh2's Client does not survive that.
-import type { Client, ClientChannel } from "ssh2";
+import type { Client, ClientChannel, NegotiatedAlgorithms } from "ssh2";
 import type { Clock } from "../../shared/clock.ts";
 import { TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
@@ -19,6 +19,21 @@ import { hasUsablePacketSize, ping, serverVersion } from "./ssh2-private.ts";
 
 const GOODBYE_MS = 1000;
 
+/** What there is to be told of a connection. */
+export interface Figures {
+  /** its own end, where it is a TCP connection of its own */
+  local: string | null;
+  remote: string;
+  algorithms: {
+    kex: string;
+    hostKey: string;
+    cipher: { in: string; out: string };
+    mac: { in: string; out: string };
+    compression: { in: string; out: string };
+  };
+  bytes: { in: number; out: number };
+}
+
 interface ConnectionParts {
   client: Client;
   socket: Wire;
@@ -36,6 +51,7 @@ export class Connection {
   #keepalive: Keepalive | undefined;
   #failure: TundError | undefined;
   #roundTripMs: number | null = null;
+  #negotiated: NegotiatedAlgorithms | undefined;
 
   /** The address that was reached, with its port. */
   readonly address: string;
@@ -65,6 +81,7 @@ export class Connection {
         resolve(closing ? undefined : (this.#failure ?? this.#lost(new Error("closed by the server"))));
       });
     });
+    client.on("handshake", (negotiated) => (this.#negotiated = negotiated)); // at every rekey
     // One failure can be told several times, and at any time: this listener stays.
     client.on("error", (error) => {
       this.#failure ??= this.#lost(error);
@@ -102,6 +119,20 @@ export class Connection {
   /** The last round trip that was measured, in milliseconds. */
   get roundTripMs(): number | null {
     return this.#roundTripMs;
+  }
+
+  /** What there is to be told of it. */
+  get figures(): Figures {
+    const { localAddress, localPort, bytesRead, bytesWritten } = this.#socket;
+    const { kex = "", serverHostKey: hostKey = "", cs, sc } = this.#negotiated ?? {};
+    const both = (of: "cipher" | "mac" | "compress") => ({ in: sc?.[of] ?? "", out: cs?.[of] ?? "" });
+    const hasEnd = localAddress !== undefined && localPort !== undefined;
+    return {
+      local: hasEnd ? formatAddress(localAddress, localPort) : null,
+      remote: this.address,
+      algorithms: { kex, hostKey, cipher: both("cipher"), mac: both("mac"), compression: both("compress") },
+      bytes: { in: bytesRead, out: bytesWritten },
+    };
   }
 
   /** Asks the peer for an answer and measures the round trip, in ms. @throws TundError PROBE_TIMEOUT, CONNECTION_LOST */

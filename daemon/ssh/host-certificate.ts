@@ -2,7 +2,7 @@
 import { type Certificate, isSignedBy } from "./certificate.ts";
 import { displayType, fingerprint, keyType } from "./host-key.ts";
 import { authorities, type HostName, type KnownHost, matchesPattern } from "./known-hosts.ts";
-import { Reader } from "./wire-format.ts";
+import { Reader } from "../wire-format.ts";
 
 export interface HostCertificateOptions {
   known: readonly KnownHost[];

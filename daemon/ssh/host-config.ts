@@ -32,6 +32,11 @@ export interface HostConfig extends AuthenticationConfig, HostKeyConfig {
   tcpKeepAlive: boolean;
   compression: boolean;
   forwarding: ForwardingConfig;
+  /** where its master can be driven by ssh itself */
+  controlPath: string | null;
+  /** after so many seconds without channels a master in the background ends; "yes": never */
+  controlPersist: "no" | "yes" | number;
+  forkAfterAuthentication: boolean;
   /** what to use, in ssh's spelling; null where the user left the choice open */
   algorithms: Record<"ciphers" | "macs" | "kexalgorithms" | "hostkeyalgorithms", string[] | null>;
   /** equal for two names exactly when they mean the same connection */
@@ -70,12 +75,22 @@ export class HostResolver {
   readonly #run: RunSsh;
   readonly #person: Person;
   readonly #configFile: string | null;
+  readonly #controlPath: string | null;
   #defaults: Promise<Settings> | undefined;
 
-  /** @param configFile the `-F` for every host that names none itself */
-  constructor(options: { person: Person; configFile: string | null; run?: RunSsh }) {
+  /**
+   * @param configFile the `-F` for every host that names none itself
+   * @param controlPath the ControlPath of every host whose request names none itself; null: as ssh_config says
+   */
+  constructor(options: {
+    person: Person;
+    configFile: string | null;
+    controlPath: string | null;
+    run?: RunSsh;
+  }) {
     this.#person = options.person;
     this.#configFile = options.configFile;
+    this.#controlPath = options.controlPath;
     this.#run = options.run ?? runSsh;
   }
 
@@ -92,7 +107,9 @@ export class HostResolver {
   }
 
   async #ask(host: string, options: ConnectionOptions): Promise<Settings> {
-    const text = await this.#run([...sshArguments(options, this.#configFile), "--", host]);
+    // Behind the caller's own: the first one counts.
+    const path = this.#controlPath === null ? [] : ["-o", `ControlPath=${quoted(this.#controlPath)}`];
+    const text = await this.#run([...sshArguments(options, this.#configFile), ...path, "--", host]);
     return parseSettings(text);
   }
 
@@ -102,6 +119,8 @@ export class HostResolver {
     return this.#defaults;
   }
 }
+
+const quoted = (value: string): string => `"${value.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
 
 /** The arguments of ssh(1) that these connection options stand for. */
 function sshArguments(options: ConnectionOptions, configFile: string | null): string[] {
@@ -113,6 +132,7 @@ function sshArguments(options: ConnectionOptions, configFile: string | null): st
     ...(options.user === undefined ? [] : ["-l", options.user]),
     ...(options.identityFiles ?? []).flatMap((path) => ["-i", path]),
     ...(options.jump === undefined ? [] : ["-J", options.jump]),
+    ...(options.controlPath === undefined ? [] : ["-S", options.controlPath]),
     ...(options.addressFamily === undefined ? [] : [options.addressFamily === "inet" ? "-4" : "-6"]),
   ];
 }
@@ -187,6 +207,9 @@ function toHostConfig(host: string, { settings, defaults, person, configFile }: 
     ...hostKeyConfig(settings, { hostKeyAlias: source.hostKeyAlias, tokens, person }),
     compression: flag("compression"),
     forwarding: forwardingConfig(settings, tokens),
+    controlPath: value("controlpath") || null,
+    forkAfterAuthentication: flag("forkafterauthentication"),
+    controlPersist: persistence(value("controlpersist")),
     algorithms: chosenAlgorithms(settings, defaults),
     identity: identityOf(settings, authentication.identityFiles),
   };
@@ -198,6 +221,11 @@ const timing = (value: (name: string) => string) => ({
   keepaliveIntervalMs: (Number(value("serveraliveinterval")) || 15) * 1000,
   keepaliveCountMax: Number(value("serveralivecountmax") || 3),
 });
+
+function persistence(value: string): HostConfig["controlPersist"] {
+  if (value === "yes" || value === "0") return "yes";
+  return Number(value) || "no";
+}
 
 function chosenAlgorithms(settings: Settings, defaults: Settings): HostConfig["algorithms"] {
   const chosen: HostConfig["algorithms"] = {

@@ -6,7 +6,7 @@ import { Worker } from "node:worker_threads";
 import { type ParsedKey, utils } from "ssh2";
 import { errnoOf, messageOf } from "../../shared/errors.ts";
 import { keyType } from "./host-key.ts";
-import { mpint, Reader, sshString } from "./wire-format.ts";
+import { mpint, Reader, sshString } from "../wire-format.ts";
 
 /** A private key that is ready to sign. */
 export interface PrivateKey {

@@ -10,7 +10,7 @@ import {
 import { sendPacket } from "ssh2/lib/protocol/utils.js";
 import { KexInit, type KexLists } from "ssh2/lib/protocol/kex.js";
 import Protocol from "ssh2/lib/protocol/Protocol.js";
-import { sshString } from "./wire-format.ts";
+import { sshString } from "../wire-format.ts";
 import packageJson from "ssh2/package.json" with { type: "json" };
 
 const SSH2_VERSION = "1.17.0";

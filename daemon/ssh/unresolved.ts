@@ -48,6 +48,9 @@ export const unresolved = (host: string): HostConfig => ({
     permits: () => false,
     tokens: {},
   },
+  controlPath: null,
+  controlPersist: "no",
+  forkAfterAuthentication: false,
   algorithms: { ciphers: null, macs: null, kexalgorithms: null, hostkeyalgorithms: null },
   identity: `${IDENTITY}${host}`,
 });

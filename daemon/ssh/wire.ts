@@ -6,7 +6,11 @@ import type { Channel } from "./channel.ts";
 export interface Wire extends Duplex {
   /** bytes received so far */
   readonly bytesRead: number;
+  /** bytes passed on so far */
+  readonly bytesWritten: number;
   readonly remoteAddress?: string | undefined;
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
 }
 
 /** What a wire is joined from. */
@@ -24,6 +28,7 @@ export interface Ends {
 export class JoinedWire extends Duplex implements Wire {
   readonly #ends: Ends;
   #bytesRead = 0;
+  #bytesWritten = 0;
 
   constructor(ends: Ends) {
     super({ allowHalfOpen: true });
@@ -39,11 +44,16 @@ export class JoinedWire extends Duplex implements Wire {
     return this.#bytesRead;
   }
 
+  get bytesWritten(): number {
+    return this.#bytesWritten;
+  }
+
   override _read(): void {
     this.#ends.readable.resume();
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.#bytesWritten += chunk.length;
     this.#ends.write(chunk, done);
   }
 

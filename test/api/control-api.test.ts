@@ -149,6 +149,13 @@ describe("the control API", () => {
     await expect(
       call("answerPrompt", { params: { id: "none" }, body: { prompt: 1, answer: "x" } }),
     ).rejects.toMatchObject({ code: "NOT_FOUND" });
+    const refusedHold = { hold: "none", pid: 1 };
+    await expect(
+      call("holdMaster", { params: { host: "testhost" }, body: refusedHold }),
+    ).rejects.toMatchObject({ code: "NOT_FOUND" });
+    await expect(call("handOverHold", { params: { id: "none" }, body: { pid: 1 } })).rejects.toMatchObject({
+      code: "NOT_FOUND",
+    });
     expect([...used].sort()).toEqual(Object.keys(routes).sort());
     expect(client.daemonVersion).toBe("1.2.3");
   });

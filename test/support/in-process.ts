@@ -5,6 +5,7 @@ import { buildServer } from "../../daemon/api/server.ts";
 import { claimControlSocket } from "../../daemon/control-socket.ts";
 import { Registry } from "../../daemon/masters/registry.ts";
 import { createMetrics, type Metrics } from "../../daemon/metrics.ts";
+import { serveMux } from "../../daemon/mux/server.ts";
 import { connect } from "../../daemon/ssh/connect.ts";
 import { HostResolver } from "../../daemon/ssh/host-config.ts";
 import { type Clock, systemClock } from "../../shared/clock.ts";
@@ -21,9 +22,11 @@ export interface InProcess {
 /** Starts it with an ssh_config of the test's; `clock` times backoff and keepalive, and nothing else stands in for anything. */
 export async function startInProcess(sshConfig: string, clock: Clock = systemClock): Promise<InProcess> {
   const directory = await tempDir();
+  const controlPath = join(directory.path, "mux-%C");
   const person = { home: directory.path, uid: 0, username: "me", env: {} };
-  const resolver = new HostResolver({ person, configFile: sshConfig });
-  const registry = new Registry({
+  const resolver = new HostResolver({ person, configFile: sshConfig, controlPath });
+  const registry: Registry = new Registry({
+    serveMux: (socket, host) => serveMux(socket, host, { registry, isPersistent: false, clock, log: silent }),
     resolve: (host, options) => resolver.resolve(host, options),
     dial: (attempt) => connect({ ...attempt, clock, log: silent }),
     clock,

@@ -3,7 +3,7 @@ import { createHash, generateKeyPairSync, sign } from "node:crypto";
 import { createServer, type Socket } from "node:net";
 import { once } from "node:events";
 import { join } from "node:path";
-import { Reader, sshString, uint32 } from "../../daemon/ssh/wire-format.ts";
+import { Reader, sshString, uint32 } from "../../daemon/wire-format.ts";
 import { tempDir } from "./temp-dir.ts";
 
 const TYPE = "sk-ssh-ed25519@openssh.com";

@@ -19,7 +19,7 @@ let key: string;
 const resolver = async (config: string) => {
   const file = join(directory, `config-${Math.random()}`);
   await writeFile(file, config);
-  return new HostResolver({ person, configFile: file });
+  return new HostResolver({ person, configFile: file, controlPath: "none" });
 };
 const resolve = async (config: string, host: string, options?: ConnectionOptions) =>
   (await resolver(config)).resolve(host, options);

@@ -7,7 +7,7 @@ import { Agent } from "../../daemon/ssh/agent.ts";
 import { isSignedBy, parseCertificate } from "../../daemon/ssh/certificate.ts";
 import { words } from "../../daemon/ssh/known-hosts-command.ts";
 import { algorithmFor } from "../../daemon/ssh/offer.ts";
-import { mpint, Reader, sshString } from "../../daemon/ssh/wire-format.ts";
+import { mpint, Reader, sshString } from "../../daemon/wire-format.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { tempDir } from "../support/temp-dir.ts";
 

@@ -1,0 +1,112 @@
+// What each request of a mux client is answered with: the registry's verbs, in the words of OpenSSH's master (mux.c).
+import { messageOf, TundError } from "../../shared/errors.ts";
+import type { Registry } from "../masters/registry.ts";
+import { forwardToClose, forwardToOpen } from "./forward-request.ts";
+import { channelsText, connectionText } from "./info.ts";
+import * as protocol from "./protocol.ts";
+import { type Request, STREAMLOCAL, type WireForward } from "./protocol.ts";
+
+// No client has a deadline of its own, and a frozen server none of its own either.
+const FORWARD_DEADLINE_S = 15;
+
+export interface Asked {
+  registry: Registry;
+  host: string;
+  isPersistent: boolean;
+}
+
+/** Answers one. Gives null where OpenSSH's clients understand nothing but the end of the connection. Never rejects. */
+export async function answerTo(request: Request, asked: Asked): Promise<Buffer | null> {
+  const { id } = request;
+  switch (request.type) {
+    case "alive-check":
+      return checked(id, asked);
+    case "open-forward":
+      return opened(id, request.forward, asked);
+    case "close-forward":
+      return closed(id, request.forward, asked);
+    case "terminate":
+      return done(id, () => asked.registry.exit(asked.host));
+    case "stop-listening":
+      return done(id, () => asked.registry.stop(asked.host));
+    case "info":
+      return informed(id, request.what, asked);
+    case "new-session":
+      return protocol.failure(id, "tund has no sessions: ssh connects by itself");
+    case "new-stdio-forward":
+      return protocol.failure(id, `tund takes -W by its own command: tunctl -W DEST ${asked.host}`);
+    case "proxy":
+      return protocol.failure(id, "tund has no proxy mode");
+    case "unknown":
+      return protocol.failure(id, "unsupported request");
+  }
+}
+
+// A client can be told of trouble here by no message: it takes the reason for a request id. It says that the check failed.
+async function checked(id: number, { registry, host }: Asked): Promise<Buffer | null> {
+  try {
+    return protocol.alive(id, (await registry.check(host)).pid);
+  } catch {
+    return null;
+  }
+}
+
+async function opened(id: number, wire: WireForward, asked: Asked): Promise<Buffer> {
+  const { registry, host, isPersistent } = asked;
+  try {
+    const forwards = [forwardToOpen(wire)];
+    const wishes = { ephemeral: !isPersistent, timeoutSeconds: FORWARD_DEADLINE_S };
+    const [forward] = await registry.openForwards({ host, forwards, ...wishes });
+    const port = forward?.allocatedPort ?? null;
+    return port === null ? protocol.ok(id) : protocol.remotePort(id, port);
+  } catch (error) {
+    const failure = asTundError(error);
+    const isNonsense = failure.code === "INVALID_REQUEST";
+    return protocol.failure(
+      id,
+      because(isNonsense ? "Invalid forwarding request" : refusalOf(wire), failure),
+    );
+  }
+}
+
+function refusalOf({ kind, listen, listenPort }: WireForward): string {
+  if (kind !== 2) return "Port forwarding failed";
+  const where = listenPort === STREAMLOCAL ? `path ${listen}` : `port ${listenPort}`;
+  return `remote port forwarding failed for listen ${where}`;
+}
+
+async function closed(id: number, wire: WireForward, { registry, host }: Asked): Promise<Buffer> {
+  try {
+    await registry.cancel({ host, forwards: [forwardToClose(wire)] });
+    return protocol.ok(id);
+  } catch (error) {
+    const failure = asTundError(error);
+    const isUnknown = failure.code === "NOT_FOUND" || failure.code === "INVALID_REQUEST";
+    return protocol.failure(id, isUnknown ? "port not forwarded" : failure.message);
+  }
+}
+
+async function done(id: number, act: () => Promise<unknown>): Promise<Buffer> {
+  try {
+    await act();
+    return protocol.ok(id);
+  } catch (error) {
+    return protocol.failure(id, asTundError(error).message);
+  }
+}
+
+async function informed(id: number, what: string, { registry, host }: Asked): Promise<Buffer> {
+  try {
+    if (what === "connection") return protocol.info(id, true, connectionText(await registry.describe(host)));
+    if (what === "channels") return protocol.info(id, true, channelsText(await registry.traffic(host)));
+    return protocol.info(id, false, "info request type not supported");
+  } catch (error) {
+    return protocol.info(id, false, `${asTundError(error).message}\r\n`);
+  }
+}
+
+const asTundError = (error: unknown): TundError =>
+  error instanceof TundError ? error : new TundError("INTERNAL", messageOf(error), { cause: error });
+
+// ssh's own line first, as scripts know it; ours is a line of its own, as with `tunctl -O`.
+const because = (text: string, { message }: TundError): string => `${text}\r\ntund: ${message}`;
