@@ -31,6 +31,12 @@ export interface Context {
   readonly stderr: Sink;
   /** Opens the controlling terminal: its descriptor, or null where there is none. */
   readonly openTerminal: () => number | null;
+  /** This process, as others know it. */
+  readonly pid: number;
+  /** Calls `run` for every signal that asks for the end, which then does not come by itself. */
+  readonly onSignal: (run: (signal: NodeJS.Signals) => void) => void;
+  /** The paths of node itself and of the daemon. */
+  readonly programs: { readonly node: string; readonly tund: string };
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /** The text of services(5). */

@@ -15,6 +15,12 @@ const jump: Option = {
   value: "HOST[,HOST...]",
   help: "connect by way of these hosts",
 };
+/** Not on every verb: where ssh is to be able to drive the master. */
+export const controlPath: Option = {
+  short: "S",
+  value: "PATH",
+  help: "where ssh -S can drive its master, as ControlPath, or none",
+};
 const inet: Option = { short: "4", help: "IPv4 only" };
 const inet6: Option = { short: "6", help: "IPv6 only" };
 
@@ -43,7 +49,7 @@ export function connectionOf({
   const [file, settings] = [valuesOf(given, configFile).at(-1), valuesOf(given, setting)];
   const [portText, userName] = [valuesOf(given, port)[0], valuesOf(given, user)[0]];
   const [hop, anotherHop] = valuesOf(given, jump);
-  const identities = valuesOf(given, identity);
+  const [identities, muxPath] = [valuesOf(given, identity), valuesOf(given, controlPath).at(-1)];
   const family = familyOf(given);
   if (anotherHop !== undefined) throw usageError("-J was given twice: join the hosts with commas");
   if (file !== undefined) chosen.configFile = file === "none" ? file : resolve(context.cwd, file);
@@ -52,6 +58,7 @@ export function connectionOf({
   if (userName !== undefined) chosen.user = userName;
   if (identities.length > 0) chosen.identityFiles = identities.map((path) => identityPath(path, context.cwd));
   if (hop !== undefined) chosen.jump = hop;
+  if (muxPath !== undefined) chosen.controlPath = controlPathOf(muxPath, context.cwd);
   if (family !== undefined) chosen.addressFamily = family;
   return Object.keys(chosen).length === 0 ? undefined : chosen;
 }
@@ -68,6 +75,10 @@ function portOf(text: string, readServices: () => string): number {
     throw usageError(`bad port '${text}' for -p: it must be from 1 to 65535`);
   return found;
 }
+
+// `~`, `%` and `${` begin what ssh expands.
+const controlPathOf = (path: string, cwd: string): string =>
+  path === "none" || /^[~%$]/.test(path) ? path : resolve(cwd, path);
 
 // `~` and `%` begin what the daemon expands, as ssh does for IdentityFile.
 const identityPath = (path: string, cwd: string): string => (/^[~%]/.test(path) ? path : resolve(cwd, path));

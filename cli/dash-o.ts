@@ -1,24 +1,21 @@
 // `tunctl -O forward|cancel|check|stop|exit ... HOST`: ssh's own spelling, texts and exit codes (ssh(1), mux.c, clientloop.c).
-import type { Resolved } from "../shared/contract.ts";
 import type { ConnectionOptions } from "../shared/records.ts";
 import { errnoOf, TundError } from "../shared/errors.ts";
 import { parseForwardPattern, parseForwardSpec } from "../shared/forward-spec.ts";
 import { type Given, has, type Option, readArguments, valuesOf } from "./args.ts";
 import { Client } from "./client.ts";
 import type { Context } from "./command.ts";
-import { connectionOf, connectionOptions } from "./connection-options.ts";
-import { expandEnvironment } from "./environment.ts";
+import { connectionOf, connectionOptions, controlPath } from "./connection-options.ts";
 import { sayAsSsh } from "./fail.ts";
-import { canonical, forwardOptions, kindOf } from "./forward-options.ts";
+import { forwardOptions, specsAsSsh } from "./forward-options.ts";
 import { socket as socketOption } from "./global-options.ts";
 import { answer } from "./print.ts";
-import { servicePorts } from "./services.ts";
 import { chooseSocket } from "./socket.ts";
 import { FLAGS, toward } from "./ssh-spelling.ts";
+import { remoteRefusal, type SpecText } from "./ssh-texts.ts";
 
 const FAILED = 255; // whatever the reason, as ssh
 const command: Option = { short: "O", value: "ctl_cmd", help: "" };
-const controlPath: Option = { short: "S", value: "ctl_path", help: "" };
 const quiet: Option = { short: "q", help: "" };
 const gateway: Option = { short: "g", help: "" };
 const known = new Set(
@@ -45,12 +42,13 @@ const options = [
   socketOption,
 ];
 
-type SpecText = Resolved["forwards"][number];
-
 interface Asked {
   context: Context;
   client: Client;
+  /** What ssh_config knows it by. */
   host: string;
+  /** What the daemon knows its master by. */
+  name: string;
   connection: ConnectionOptions | undefined;
   /** The command line's own. */
   forwards: readonly SpecText[];
@@ -79,7 +77,7 @@ export async function dashO(argv: readonly string[], context: Context): Promise<
   if (host === undefined) return complain("usage: tunctl -O forward|cancel|check|stop|exit [options] HOST");
   try {
     const parse = name === "cancel" ? parseForwardPattern : parseForwardSpec;
-    return await run(askedOf(context, { given, host, forwards: ownForwards(context, given, parse) }));
+    return await run(askedOf(context, { given, host, forwards: specsAsSsh(context, given, parse) }));
   } catch (error) {
     return complain(error instanceof TundError ? error.message : `unexpected error: ${String(error)}`);
   }
@@ -95,30 +93,13 @@ function askedOf(
     context,
     client: new Client(socketPath),
     host,
+    name: host,
     connection: connectionOf({ context, given }),
     forwards,
     gatewayPorts: has(given, gateway),
     path: valuesOf(given, controlPath).at(-1) ?? socketPath,
     say: (text) => (isQuiet ? undefined : sayAsSsh(context, text)),
   };
-}
-
-function ownForwards(
-  { readServices, env, cwd }: Context,
-  given: readonly Given[],
-  parse: typeof parseForwardPattern,
-): SpecText[] {
-  const services = servicePorts(readServices);
-  return given.flatMap(({ option, value }) => {
-    const kind = kindOf(option);
-    if (kind === undefined) return [];
-    try {
-      return [{ kind, spec: canonical(parse(kind, expandEnvironment(value, env), services), cwd) }];
-    } catch (error) {
-      if (!(error instanceof TundError)) throw error;
-      throw new TundError(error.code, `Bad ${kind} forwarding specification '${value}'`, { cause: error });
-    }
-  });
 }
 
 const commands: Record<string, (asked: Asked) => Promise<number>> = {
@@ -131,16 +112,31 @@ const commands: Record<string, (asked: Asked) => Promise<number>> = {
 
 // A master is never made by these: where there is none, ssh finds no socket.
 async function withMaster(asked: Asked, run: (asked: Asked) => Promise<number>): Promise<number> {
-  const { client, host, path, say } = asked;
+  const { path, say } = asked;
+  let name: string;
   try {
-    await client.call("getMaster", { params: { host } });
+    name = await nameOf(asked);
   } catch (error) {
     if (!(error instanceof TundError) || !["NOT_FOUND", "DAEMON_UNREACHABLE"].includes(error.code))
       throw error;
     say(`Control socket connect(${path}): ${whyNot(error)}`);
     return FAILED;
   }
-  return run(asked);
+  return run({ ...asked, name });
+}
+
+// With -S it is the master that is driven there, whatever the host is called: as ssh, which does not look at that.
+async function nameOf({ client, host, connection }: Asked): Promise<string> {
+  const isAt = connection?.controlPath !== undefined && connection.controlPath !== "none";
+  if (!isAt) {
+    await client.call("getMaster", { params: { host } });
+    return host;
+  }
+  const { controlPath: at } = await client.call("resolveHost", { body: { host, connection } });
+  const { masters } = await client.call("listMasters", {});
+  const found = masters.find(({ muxSocket }) => muxSocket === at);
+  if (found === undefined) throw new TundError("NOT_FOUND", `no master at ${at}`);
+  return found.host;
 }
 
 // strerror(3), as ssh has it.
@@ -158,7 +154,7 @@ function reason({ say }: Asked, error: unknown): TundError {
 }
 
 async function check(asked: Asked): Promise<number> {
-  const { client, host, context, say } = asked;
+  const { client, name: host, context, say } = asked;
   try {
     const { pid } = await client.call("checkMaster", { params: { host } });
     sayAsSsh(context, `Master running (pid=${pid})`); // also with -q, as ssh
@@ -171,7 +167,7 @@ async function check(asked: Asked): Promise<number> {
 }
 
 async function stop(asked: Asked): Promise<number> {
-  const { client, host, say } = asked;
+  const { client, name: host, say } = asked;
   try {
     await client.call("stopMaster", { params: { host } });
     say("Stop listening request sent.");
@@ -184,7 +180,7 @@ async function stop(asked: Asked): Promise<number> {
 }
 
 async function exit(asked: Asked): Promise<number> {
-  const { client, host, say } = asked;
+  const { client, name: host, say } = asked;
   try {
     await client.call("exitMaster", { params: { host } });
     say("Exit request sent.");
@@ -198,7 +194,7 @@ async function exit(asked: Asked): Promise<number> {
 
 // ssh sends each by itself and goes on after one that failed.
 async function forward(asked: Asked): Promise<number> {
-  const { client, host, context, say } = asked;
+  const { client, name: host, context, say } = asked;
   const gatewayPorts = asked.gatewayPorts ? { gatewayPorts: true } : {};
   let failures = 0;
   for (const one of await merged(asked)) {
@@ -218,15 +214,12 @@ async function forward(asked: Asked): Promise<number> {
   return failures > 0 ? FAILED : 0;
 }
 
-function refusalOf({ kind, spec }: SpecText): string {
-  const { bind } = parseForwardPattern(kind, spec);
-  if (kind !== "remote") return "Port forwarding failed";
-  return `remote port forwarding failed for listen ${"path" in bind ? `path ${bind.path}` : `port ${bind.port}`}`;
-}
+const refusalOf = (one: SpecText): string =>
+  one.kind === "remote" ? remoteRefusal(one) : "Port forwarding failed";
 
 // ssh's exit code is 0 here whatever becomes of it: scripts that cancel what is not there rely on that.
 async function cancel(asked: Asked): Promise<number> {
-  const { client, host, say } = asked;
+  const { client, name: host, say } = asked;
   let failures = 0;
   for (const one of await merged(asked)) {
     try {

@@ -38,6 +38,6 @@ export function refuse(context: Context, help: readonly string[]): number {
 }
 
 /** Says something in ssh's own words, which end as ssh ends the lines of its log: scripts may compare them. */
-export function sayAsSsh(context: Context, text: string): void {
+export function sayAsSsh(context: Pick<Context, "stderr">, text: string): void {
   context.stderr.write(`${plain(text)}\r\n`);
 }

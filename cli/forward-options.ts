@@ -11,8 +11,9 @@ import {
   parseForwardSpec,
   type ServicePort,
 } from "../shared/forward-spec.ts";
-import type { Option } from "./args.ts";
-import type { Invocation } from "./command.ts";
+import { TundError } from "../shared/errors.ts";
+import type { Given, Option } from "./args.ts";
+import type { Context, Invocation } from "./command.ts";
 import { expandEnvironment } from "./environment.ts";
 import { servicePorts } from "./services.ts";
 
@@ -72,6 +73,28 @@ function forwardsOf({ context, given }: Invocation, parse: Parse): KindAndSpec[]
     if (kind === undefined) return [];
     const pattern = parse(kind, expandEnvironment(value, context.env), services);
     return [{ kind, spec: canonical(pattern, context.cwd) }];
+  });
+}
+
+/**
+ * The forwards that were given, as a command line in ssh's spelling has them.
+ * @throws TundError INVALID_REQUEST in ssh's words for a spec that does not parse
+ */
+export function specsAsSsh(
+  { readServices, env, cwd }: Context,
+  given: readonly Given[],
+  parse: Parse = parseForwardSpec,
+): KindAndSpec[] {
+  const services = servicePorts(readServices);
+  return given.flatMap(({ option, value }) => {
+    const kind = kinds.get(option);
+    if (kind === undefined) return [];
+    try {
+      return [{ kind, spec: canonical(parse(kind, expandEnvironment(value, env), services), cwd) }];
+    } catch (error) {
+      if (!(error instanceof TundError)) throw error;
+      throw new TundError(error.code, `Bad ${kind} forwarding specification '${value}'`, { cause: error });
+    }
   });
 }
 

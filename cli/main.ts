@@ -1,6 +1,7 @@
 // The only file here that touches `process`.
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, realpathSync } from "node:fs";
 import { homedir } from "node:os";
+import { dirname, join } from "node:path";
 import { errnoOf, TundError } from "../shared/errors.ts";
 import type { Context } from "./command.ts";
 import { fail } from "./fail.ts";
@@ -34,6 +35,13 @@ const context: Context = {
     } catch {
       return null;
     }
+  },
+  pid: process.pid,
+  onSignal: (called) => {
+    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => called(signal));
+  },
+  get programs() {
+    return { node: process.execPath, tund: join(dirname(realpathSync(process.argv[1] ?? "")), "tund.cjs") };
   },
   now: () => Date.now(),
   readServices: () => readFileSync("/etc/services", "utf8"),

@@ -8,7 +8,7 @@ import { fail, refuse, warn } from "./fail.ts";
 import * as globals from "./global-options.ts";
 import { commandNamed, shortHelp } from "./help-text.ts";
 import { chooseSocket } from "./socket.ts";
-import { isDashO, isDashW, toward } from "./ssh-spelling.ts";
+import { isDashM, isDashO, isDashW, toward } from "./ssh-spelling.ts";
 import { verbs } from "./verbs.ts";
 
 interface Request {
@@ -22,6 +22,7 @@ export async function run(argv: readonly string[], context: Context): Promise<nu
   // A host may have a verb's name, but then ssh's spelling has to begin with an option.
   const isVerb = verbs.some(({ name }) => name === argv[0]);
   if (!isVerb && isDashO(argv)) return runDashO(argv, context);
+  if (!isVerb && isDashM(argv)) return runDashM(argv, context);
   let request: Request | undefined;
   try {
     request = !isVerb && isDashW(argv) ? readDashW(argv) : read(argv);
@@ -34,6 +35,11 @@ export async function run(argv: readonly string[], context: Context): Promise<nu
 async function runDashO(argv: readonly string[], context: Context): Promise<number> {
   const { dashO } = await import("./dash-o.ts");
   return dashO(argv, context);
+}
+
+async function runDashM(argv: readonly string[], context: Context): Promise<number> {
+  const { dashM } = await import("./dash-m.ts");
+  return dashM(argv, context);
 }
 
 // Gives undefined when there is no verb.

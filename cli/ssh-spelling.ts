@@ -18,5 +18,8 @@ const names = (argv: readonly string[], letter: string): boolean =>
 /** Whether this is `tunctl -O ...`, if it does not begin with a verb: no verb has an option of that name. */
 export const isDashO = (argv: readonly string[]): boolean => names(argv, "O");
 
+/** Whether this is `tunctl -M ...`, if it does not begin with a verb and has no -O. */
+export const isDashM = (argv: readonly string[]): boolean => names(argv, "M");
+
 /** Whether this is `tunctl -W DEST HOST`, if it does not begin with a verb. */
 export const isDashW = (argv: readonly string[]): boolean => names(argv, "W");

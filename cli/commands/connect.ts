@@ -1,7 +1,7 @@
 import { formatAddress } from "../../shared/forward-spec.ts";
 import { remember, withCaller } from "../caller.ts";
 import type { Command } from "../command.ts";
-import { connectionOf, connectionOptions } from "../connection-options.ts";
+import { connectionOf, connectionOptions, controlPath } from "../connection-options.ts";
 import { warn } from "../fail.ts";
 import { hostOrOnly } from "../host.ts";
 import { confirm } from "../print.ts";
@@ -11,7 +11,7 @@ export const connect: Command = {
   name: "connect",
   summary: "connect a host and keep it connected",
   usage: "[options] [HOST]",
-  options: [...connectionOptions, remember],
+  options: [...connectionOptions, controlPath, remember],
   most: 1,
   help: `Returns when its master is ready, with the LocalForward, RemoteForward and DynamicForward of its
 ssh_config. HOST is [user@]host, an ssh_config alias, or ssh://[user@]host[:port].
@@ -19,6 +19,9 @@ ssh_config. HOST is [user@]host, an ssh_config alias, or ssh://[user@]host[:port
 What the login needs (a passphrase, a password, a code, a yes to an unknown host key) is asked here, at
 the terminal or by SSH_ASKPASS. Your agent is used where tund has none. If the link is lost later and
 needs you again, the host is blocked, and says why; connect resumes it.
+
+Its master can be driven by ssh itself (ssh -S PATH -O forward|cancel|check|stop|exit ...): 'tunctl
+status --json' shows the path, as muxSocket.
 
 Examples:
   tunctl connect db

@@ -20,12 +20,15 @@ export class MuxSockets {
     this.#log = log;
   }
 
-  /** Where a master can be driven, and why some of its names have no socket. */
+  /** Where a master can be driven, and why some of its names have no socket, unless another master has it by right. */
   toldOf(hosts: readonly string[]): { muxSocket: string | null; warnings: string[] } {
     const sockets = hosts.flatMap((host) => this.#byHost.get(host) ?? []);
     return {
       muxSocket: sockets.find(({ isPlaced }) => isPlaced)?.path ?? null,
-      warnings: hosts.flatMap((host) => this.#troubles.get(host)?.message ?? []),
+      warnings: hosts.flatMap((host) => {
+        const trouble = this.#troubles.get(host);
+        return trouble === undefined || trouble.details?.["holder"] !== undefined ? [] : trouble.message;
+      }),
     };
   }
 
@@ -39,6 +42,7 @@ export class MuxSockets {
    * @param isSame whether another host stands for the same master, and may share the path
    */
   async place(host: string, path: string | null, isSame: (other: string) => boolean): Promise<void> {
+    const before = this.#troubles.get(host)?.message;
     if (this.#byHost.get(host)?.path !== path) this.release(host);
     this.#troubles.delete(host);
     if (path === null) return;
@@ -47,7 +51,7 @@ export class MuxSockets {
     const isCurrent = socket instanceof TundError || this.#byHost.get(host) === socket;
     if (failure === undefined || !isCurrent) return;
     this.release(host);
-    this.#log.warn({ host }, failure.message);
+    if (failure.message !== before) this.#log.warn({ host }, failure.message);
     this.#troubles.set(host, failure);
   }
 
@@ -69,7 +73,9 @@ export class MuxSockets {
     const standing = this.#byPath.get(path);
     const [holder] = standing?.hosts ?? [];
     if (holder !== undefined && !isSame(holder))
-      return new TundError("BIND_IN_USE", `no mux socket: ${path} is that of ${holder}`);
+      return new TundError("BIND_IN_USE", `no mux socket: ${path} is that of ${holder}`, {
+        details: { holder },
+      });
     const socket = standing ?? new MuxSocket(path, this.#serve);
     socket.hosts.add(host);
     this.#byPath.set(path, socket);

@@ -87,6 +87,7 @@ export class Roster {
   async ready(host: string, options?: ConnectionOptions, patience?: Patience): Promise<Named> {
     const named = await this.acquire(host, options);
     await this.#whenReady(named.master, patience);
+    await this.#placeMux(host); // whoever was answered may drive it there
     return named;
   }
 
@@ -157,7 +158,7 @@ export class Roster {
       this.#events.onResolved(host, named, reserved);
       reserved.exit();
     }
-    await this.#placeMux(host);
+    void this.#placeMux(host); // not waited for: who comes now is to be with the master when it dials
     return named;
   }
 

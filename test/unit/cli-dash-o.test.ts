@@ -24,6 +24,7 @@ const resolved = (forwards: Spec[] = [], clearAllForwardings = false) => ({
   user: "alice",
   port: 22,
   forwards,
+  controlPath: "/tmp/cm",
   clearAllForwardings,
   exitOnForwardFailure: false,
 });
@@ -88,10 +89,41 @@ describe("a master", () => {
   it.each(everyCommand)(
     "that is not there fails %s as a missing socket does, and is never made",
     async (command) => {
-      const { outcome, requests } = await dashO(`-S /tmp/cm -O ${command} -L 8080:a:80 db`, noMaster);
-      expect(outcome).toEqual(says(255, "Control socket connect(/tmp/cm): No such file or directory"));
+      const { outcome, requests } = await dashO(`-O ${command} -L 8080:a:80 db`, noMaster);
+      expect(outcome.code).toBe(255);
+      expect(outcome.err).toMatch(/^Control socket connect\(.*tund\.sock\): No such file or directory\r\n$/);
       expect(requests).toEqual([["GET /v1/masters/db"]]);
-      expect((await dashO(`-q -S /tmp/cm -O ${command} db`, noMaster)).outcome).toEqual(says(255));
+      expect((await dashO(`-q -O ${command} db`, noMaster)).outcome).toEqual(says(255));
+    },
+  );
+});
+
+describe("-S", () => {
+  const masters = (muxSocket: string | null) => ({
+    "GET /v1/masters": {
+      masters: [
+        { ...master, host: "other" },
+        { ...master, host: "/x", muxSocket },
+      ],
+    },
+  });
+
+  it("names the master that is driven there, whatever the host is called", async () => {
+    const { outcome, requests } = await dashO("-S cm -O exit db", masters("/tmp/cm"));
+    expect(outcome).toEqual(says(0, "Exit request sent."));
+    expect(requests).toEqual([
+      ["POST /v1/resolve", { host: "db", connection: { controlPath: "/home/me/cm" } }],
+      ["GET /v1/masters"],
+      ["DELETE /v1/masters/%2Fx"],
+    ]);
+  });
+
+  it.each(everyCommand)(
+    "where no master is driven fails %s, and no other one is touched",
+    async (command) => {
+      const { outcome, requests } = await dashO(`-S /tmp/cm -O ${command} -L 8080:a:80 db`, masters(null));
+      expect(outcome).toEqual(says(255, "Control socket connect(/tmp/cm): No such file or directory"));
+      expect(requests.map(([route]) => route)).toEqual(["POST /v1/resolve", "GET /v1/masters"]);
     },
   );
 });

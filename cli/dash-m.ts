@@ -1,0 +1,219 @@
+// `tunctl -M -S PATH ... HOST`: a master as `ssh -M` makes it, with ssh's options, texts and exit codes (ssh(1), ssh.c).
+import { appendFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { TundError } from "../shared/errors.ts";
+import type { Held } from "../shared/holds.ts";
+import type { ConnectionOptions } from "../shared/records.ts";
+import { type Given, has, type Option, readArguments, valuesOf } from "./args.ts";
+import { withCaller } from "./caller.ts";
+import { Client } from "./client.ts";
+import type { Context, Invocation } from "./command.ts";
+import { connectionOf, connectionOptions, controlPath } from "./connection-options.ts";
+import { sayAsSsh } from "./fail.ts";
+import { forwardOptions, specsAsSsh } from "./forward-options.ts";
+import { socket as socketOption } from "./global-options.ts";
+import { endOf, giveAway, type Hold, openHold } from "./hold.ts";
+import { chooseSocket } from "./socket.ts";
+import { FLAGS } from "./ssh-spelling.ts";
+import { remoteRefusal, type SpecText } from "./ssh-texts.ts";
+import { ensureDaemon } from "./start-daemon.ts";
+
+const FAILED = 255; // whatever the reason, as ssh
+const master: Option = { short: "M", help: "" };
+const background: Option = { short: "f", help: "" };
+const quiet: Option = { short: "q", help: "" };
+const verbose: Option = { short: "v", help: "" };
+const logFile: Option = { short: "E", value: "log_file", help: "" };
+const gateway: Option = { short: "g", help: "" };
+const compression: Option = { short: "C", help: "" };
+// Options that stand for a setting of ssh_config, with its name.
+const settings = new Map<Option, string>([
+  [{ short: "b", value: "bind_address", help: "" }, "BindAddress"],
+  [{ short: "B", value: "bind_interface", help: "" }, "BindInterface"],
+  [{ short: "c", value: "cipher_spec", help: "" }, "Ciphers"],
+  [{ short: "m", value: "mac_spec", help: "" }, "MACs"],
+]);
+const own = [
+  master,
+  controlPath,
+  background,
+  quiet,
+  verbose,
+  logFile,
+  gateway,
+  compression,
+  ...settings.keys(),
+  ...connectionOptions,
+  ...forwardOptions,
+];
+const known = new Set(own.map(({ short }) => short));
+// What is for sessions, of which there are none here: taken without complaint.
+const ignored: Option[] = [
+  ...Array.from(FLAGS, (short) => ({ short, help: "" })),
+  ...Array.from("eIP", (short) => ({ short, value: "value", help: "" })),
+].filter(({ short }) => !known.has(short));
+const options = [...own, ...ignored, socketOption];
+
+interface Asked {
+  invocation: Invocation;
+  host: string;
+  body: { connection: ConnectionOptions; forwards: SpecText[] };
+  say: (text: string) => void;
+  /** where a process in the background says why it ended */
+  log: string | null;
+}
+
+/** Runs one command line. Gives the exit code; never throws. */
+export async function dashM(argv: readonly string[], context: Context): Promise<number> {
+  const { given, positionals, problem } = readArguments(argv, options, "see 'tunctl help'");
+  const said = sayer(context, given);
+  try {
+    if (problem !== undefined) throw problem;
+    const [host, ...command] = positionals;
+    const misuse = misuseOf(given, host, command);
+    if (misuse !== null || host === undefined) return (said(misuse ?? ""), FAILED);
+    return await run(askedOf(context, { given, host, say: said }));
+  } catch (error) {
+    said(error instanceof TundError ? error.message : `unexpected error: ${String(error)}`);
+    return FAILED;
+  }
+}
+
+function misuseOf(
+  given: readonly Given[],
+  host: string | undefined,
+  command: readonly string[],
+): string | null {
+  if (valuesOf(given, master).length > 1) return "-MM (ControlMaster ask) is not there: tund asks nobody";
+  if (host === undefined) return "usage: tunctl -M -S PATH [options] HOST";
+  return command.length > 0 ? "tunctl -M has no sessions: leave the command out, and give -N" : null;
+}
+
+// -E takes what would go to stderr; -q leaves nothing but mistakes in the arguments, which come before it is read.
+function sayer(context: Context, given: readonly Given[]): (text: string) => void {
+  const file = valuesOf(given, logFile).at(-1);
+  if (file === undefined) return (text) => sayAsSsh(context, text);
+  const path = resolve(context.cwd, file);
+  const stderr = { write: (text: string) => appendFileSync(path, text, { mode: 0o600 }) };
+  return (text) => sayAsSsh({ stderr }, text);
+}
+
+function askedOf(
+  context: Context,
+  { given, host, say }: { given: readonly Given[]; host: string; say: Asked["say"] },
+): Asked {
+  const socketPath = chooseSocket(context, valuesOf(given, socketOption).at(-1));
+  const client = new Client(socketPath);
+  const isQuiet = has(given, quiet);
+  const file = valuesOf(given, logFile).at(-1);
+  const stderr = has(given, verbose) ? "stderr" : null;
+  return {
+    invocation: {
+      context,
+      given,
+      positionals: [],
+      json: false,
+      quiet: isQuiet,
+      verbose: has(given, verbose),
+      commands: [],
+      socketPath: () => socketPath,
+      call: (verb, input) => client.call(verb, input),
+    },
+    host,
+    body: { connection: connection(context, given), forwards: specsAsSsh(context, given) },
+    say: (text) => (isQuiet ? undefined : say(text)),
+    log: file === undefined ? stderr : resolve(context.cwd, file),
+  };
+}
+
+function connection(context: Context, given: readonly Given[]): ConnectionOptions {
+  const asked = connectionOf({ context, given }) ?? {};
+  const more = [
+    ...(has(given, compression) ? ["Compression=yes"] : []),
+    ...(has(given, gateway) ? ["GatewayPorts=yes"] : []),
+    ...given.flatMap(({ option, value }) => {
+      const name = settings.get(option);
+      return name === undefined ? [] : [`${name}=${value}`];
+    }),
+  ];
+  return {
+    ...asked,
+    ...(more.length > 0 && { options: [...more, ...(asked.options ?? [])] }),
+  };
+}
+
+async function run(asked: Asked): Promise<number> {
+  const { invocation, host, body } = asked;
+  const { context, given } = invocation;
+  await ensureDaemon(context, invocation.socketPath());
+  const hold = await openHold(invocation.socketPath());
+  const over = endOf(hold);
+  const signalled = new Promise<NodeJS.Signals>((resolveSignal) => context.onSignal(resolveSignal));
+  // The daemon ends the master, and then this connection.
+  const stopped = signalled.then((signal) => (hold.socket.end(), signal));
+  try {
+    const made = await withCaller(invocation, (caller) =>
+      invocation.call("holdMaster", {
+        params: { host },
+        body: { hold: hold.id, pid: context.pid, ...body, ...caller },
+      }),
+    );
+    tell(made, asked);
+    if (has(given, background) || made.background) return await goAway(hold, made, asked);
+  } catch (error) {
+    hold.socket.destroy();
+    return refused(error, asked);
+  }
+  return stay(over, stopped, asked);
+}
+
+// As ssh: a signal that asks for the end is the end in order; everything else that ends it is not.
+async function stay(
+  over: Promise<string | null>,
+  stopped: Promise<NodeJS.Signals>,
+  { host, say }: Asked,
+): Promise<number> {
+  let signal: NodeJS.Signals | undefined;
+  void stopped.then((which) => (signal = which));
+  const why = await over;
+  if (signal !== undefined) return signal === "SIGTERM" ? 0 : FAILED;
+  if (why === null) return FAILED;
+  say(`Connection to ${host} closed by remote host.`);
+  say(`tund: ${why}`);
+  return FAILED;
+}
+
+async function goAway(hold: Hold, { master: made }: Held, { invocation, log }: Asked): Promise<number> {
+  hold.socket.removeAllListeners("data").pause();
+  const pid = await giveAway(hold, `tunctl: ${made.muxSocket} [mux]`, log);
+  await invocation.call("handOverHold", { params: { id: hold.id }, body: { pid } });
+  return 0;
+}
+
+function tell({ master: made, forwards, refused: missing }: Held, { invocation, say }: Asked): void {
+  const { hostname, port, address } = made;
+  if (invocation.verbose)
+    say(
+      `Authenticated to ${hostname} ([${address?.replace(/:\d+$/, "").replaceAll(/[[\]]/g, "")}]:${port}).`,
+    );
+  for (const { spec, allocatedPort } of forwards)
+    if (allocatedPort !== null)
+      say(`Allocated port ${allocatedPort} for remote forward to ${spec.replace(/^.*?\b0:/, "")}`);
+  for (const one of missing) {
+    say(`tund: ${one.message}`);
+    say(one.kind === "remote" ? `Warning: ${remoteRefusal(one)}` : "Could not request local forwarding.");
+  }
+  for (const warning of made.warnings) say(`tund: ${warning}`);
+}
+
+// With ExitOnForwardFailure, a forward.
+function refused(error: unknown, { say }: Asked): number {
+  if (!(error instanceof TundError)) throw error;
+  const { kind, spec } = error.details ?? {};
+  say(`tund: ${error.message}`);
+  if (typeof kind === "string" && typeof spec === "string")
+    say(
+      kind === "remote" ? `Error: ${remoteRefusal({ kind, spec })}` : "Could not request local forwarding.",
+    );
+  return FAILED;
+}
