@@ -148,11 +148,14 @@ async function run(asked: Asked): Promise<number> {
   await ensureDaemon(context, invocation.socketPath());
   const hold = await openHold(invocation.socketPath());
   const over = endOf(hold);
-  const signalled = new Promise<NodeJS.Signals>((resolveSignal) => context.onSignal(resolveSignal));
-  // The daemon ends the master, and then this connection.
-  const stopped = signalled.then((signal) => (hold.socket.end(), signal));
+  const signals: NodeJS.Signals[] = [];
+  context.onSignal((signal) => {
+    signals.push(signal);
+    hold.socket.end(); // the daemon ends the master, and then this connection
+  });
+  let made: Held;
   try {
-    const made = await withCaller(invocation, (caller) =>
+    made = await withCaller(invocation, (caller) =>
       invocation.call("holdMaster", {
         params: { host },
         body: { hold: hold.id, pid: context.pid, ...body, ...caller },
@@ -164,22 +167,11 @@ async function run(asked: Asked): Promise<number> {
     hold.socket.destroy();
     return refused(error, asked);
   }
-  return stay(over, stopped, asked);
-}
-
-// As ssh: a signal that asks for the end is the end in order; everything else that ends it is not.
-async function stay(
-  over: Promise<string | null>,
-  stopped: Promise<NodeJS.Signals>,
-  { host, say }: Asked,
-): Promise<number> {
-  let signal: NodeJS.Signals | undefined;
-  void stopped.then((which) => (signal = which));
   const why = await over;
-  if (signal !== undefined) return signal === "SIGTERM" ? 0 : FAILED;
-  if (why === null) return FAILED;
-  say(`Connection to ${host} closed by remote host.`);
-  say(`tund: ${why}`);
+  // As ssh: this signal is the end in order, and everything else that ends it is not.
+  if (signals.length > 0) return signals[0] === "SIGTERM" ? 0 : FAILED;
+  if (why !== null) asked.say(`Connection to ${made.master.hostname} closed by remote host.`);
+  if (why !== null) asked.say(`tund: ${why}`);
   return FAILED;
 }
 

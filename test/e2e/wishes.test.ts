@@ -112,9 +112,13 @@ describe("a forward", () => {
     await works(port);
     expect(await first.masters()).toMatchObject([{ state: "ready" }]);
     await eventually(async () => expect(await first.masters()).toMatchObject([{ state: "idle" }]));
-    // As long as there is a channel it stays.
+    // As long as there is a channel it stays, whenever the one before it ended.
+    await works(port);
     const socket = await dialLoopback(port);
     expect(await echoed(socket, "first")).toBe("first");
+    const begun = performance.now();
+    await eventually(() => performance.now() - begun > 1500);
+    expect(await echoed(socket, "still")).toBe("still");
     await first.stop("SIGKILL");
     await endOf(socket);
 

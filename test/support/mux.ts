@@ -2,7 +2,7 @@
 import { connect, type Socket } from "node:net";
 import { once } from "node:events";
 import { sshString, uint32 } from "../../daemon/wire-format.ts";
-import type { Outcome } from "./run.ts";
+import { type Outcome, run } from "./run.ts";
 
 /** What scripts can see of an outcome; tund's own reasons are lines of their own. */
 export const seen = ({ code, stdout, stderr }: Outcome) => ({
@@ -13,6 +13,14 @@ export const seen = ({ code, stdout, stderr }: Outcome) => ({
     .split("\r\n")
     .filter((line) => !line.startsWith("tund: ")),
 });
+
+/** Has the real ssh say something to whoever answers there: `at(path, "forward", "-L", "1:a:1")`. */
+export const at = (path: string, ...args: string[]): Promise<Outcome> =>
+  run("ssh", ["-F", "none", "-S", path, "-O", ...args, "x"]);
+
+/** The process that a check names. */
+export const pidAt = async (path: string): Promise<number> =>
+  Number(/pid=(\d+)/.exec((await at(path, "check")).stderr)?.[1]);
 
 /** A packet of the protocol: its length, then numbers as uint32 and texts as strings. */
 export const packet = (...fields: readonly (number | string)[]): Buffer =>
