@@ -47,9 +47,6 @@ const kinds = new Map<Option, ForwardKind>([
   [dynamic, "dynamic"],
 ]);
 
-/** The kind of forward that an option names, if it names one. */
-export const kindOf = (option: Option): ForwardKind | undefined => kinds.get(option);
-
 /** What a verb that names forwards takes. */
 export const forwardOptions: readonly Option[] = [...kinds.keys()];
 

@@ -114,6 +114,7 @@ describe("a forward", () => {
     await eventually(async () => expect(await first.masters()).toMatchObject([{ state: "idle" }]));
     // As long as there is a channel it stays, whenever the one before it ended.
     await works(port);
+    await eventually(async () => expect(await first.forwards()).toMatchObject([{ channels: { open: 0 } }]));
     const socket = await dialLoopback(port);
     expect(await echoed(socket, "first")).toBe("first");
     const begun = performance.now();
