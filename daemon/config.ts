@@ -6,6 +6,7 @@ import { envSchema } from "env-schema";
 import { type Static, Type } from "typebox";
 import { socketPaths, stateDirectory } from "../shared/socket-path.ts";
 import type { Person } from "./ssh/tokens.ts";
+import type { SystemdConfig } from "./systemd/service.ts";
 
 const Environment = Type.Object({
   TUND_SOCKET: Type.Optional(Type.String({ description: "the control socket's path" })),
@@ -38,7 +39,7 @@ const Environment = Type.Object({
     Type.String({ description: "[ADDRESS:]PORT on loopback where metrics are served" }),
   ),
   TUND_LOG_LEVEL: Type.Optional(Type.Enum(["debug", "info", "warn", "error"])),
-  TUND_LOG_FORMAT: Type.Optional(Type.Enum(["json", "pretty"])),
+  TUND_LOG_FORMAT: Type.Optional(Type.Enum(["json", "pretty", "journal"])),
 });
 
 const ours = Object.keys(Environment.properties);
@@ -55,8 +56,9 @@ export interface Config {
   /** of connections that wait for a link: how long in ms, and how many for each forward */
   parking: { ms: number; most: number };
   metricsListen: string | null;
+  systemd: SystemdConfig;
   logLevel: "debug" | "info" | "warn" | "error";
-  logFormat: "json" | "pretty";
+  logFormat: "json" | "pretty" | "journal";
   person: Person;
 }
 
@@ -86,6 +88,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, isTerminal: boolean): Readonl
       ms: Number(settings.TUND_PARK_SECONDS ?? 30) * 1000,
       most: Number(settings.TUND_PARK_MAX ?? 256),
     },
+    systemd: systemdConfig(set),
     metricsListen: settings.TUND_METRICS_LISTEN ?? null,
     logLevel: settings.TUND_LOG_LEVEL ?? "info",
     logFormat: settings.TUND_LOG_FORMAT ?? (isTerminal ? "pretty" : "json"),
@@ -116,6 +119,35 @@ function validate(data: Record<string, string | undefined>): Settings {
     const right = allowedValues === undefined ? rightOf(name) : `one of ${allowedValues.join(", ")}`;
     throw new Error(`${name} is '${data[name]}', and must be ${right}`, { cause: error });
   }
+}
+
+/** What systemd passes to a service, for it alone: children are not to take it for theirs. */
+export const systemdVariables = [
+  "NOTIFY_SOCKET",
+  "WATCHDOG_PID",
+  "WATCHDOG_USEC",
+  "LISTEN_PID",
+  "LISTEN_FDS",
+  "LISTEN_FDNAMES",
+] as const;
+
+type SystemdVariable = (typeof systemdVariables)[number];
+const FIRST_FD = 3; // SD_LISTEN_FDS_START
+
+const isFor = (pid: string | undefined): boolean => pid === undefined || Number(pid) === process.pid;
+
+function systemdConfig(env: Partial<Record<SystemdVariable, string | undefined>>): SystemdConfig {
+  const count = env.LISTEN_PID !== undefined && isFor(env.LISTEN_PID) ? Number(env.LISTEN_FDS) || 0 : 0;
+  const names = env.LISTEN_FDNAMES?.split(":") ?? [];
+  const everyUs = isFor(env.WATCHDOG_PID) ? Number(env.WATCHDOG_USEC) || 0 : 0;
+  return {
+    notifySocket: env.NOTIFY_SOCKET ?? null,
+    watchdogMs: everyUs > 0 ? everyUs / 1000 : null,
+    inherited: Array.from({ length: count }, (_, index) => ({
+      fd: FIRST_FD + index,
+      name: names[index] ?? "tund.socket",
+    })),
+  };
 }
 
 const rightOf = (name: string): string =>

@@ -1,4 +1,5 @@
 // Claims the control socket: 0600 in a directory of 0700, and never two daemons on one path.
+import { once } from "node:events";
 import { chmodSync, mkdirSync, statSync } from "node:fs";
 import { get } from "node:http";
 import type { Server } from "node:net";
@@ -8,6 +9,13 @@ import { routes } from "../shared/routes.ts";
 import { listenAt, PathTakenError, PathTooLongError, type PlacedSocket } from "./unix-socket.ts";
 
 const STATUS_DEADLINE_MS = 2000;
+
+/** Takes over the control socket that systemd listens on: its file is systemd's, and stays. */
+export async function inheritControlSocket(server: Server, fd: number, path: string): Promise<PlacedSocket> {
+  server.listen({ fd });
+  await once(server, "listening");
+  return { path, release: () => undefined };
+}
 
 /**
  * Listens on the control socket, whose directory is made if it is missing.

@@ -2,15 +2,17 @@
 import { pino, type DestinationStream } from "pino";
 import type { Log } from "../shared/log.ts";
 import type { Config } from "./config.ts";
+import { journalStream } from "./journal.ts";
+import type { Native } from "./native/load.ts";
 
 const SECRETS = ["password", "passphrase", "privateKey", "*.password", "*.passphrase", "*.privateKey"];
 const STDERR = 2;
 
 /** Makes the log. Loads what makes it pretty only when it is to be. */
-export async function createLog({
-  logLevel,
-  logFormat,
-}: Pick<Config, "logLevel" | "logFormat">): Promise<Log> {
+export async function createLog(
+  { logLevel, logFormat }: Pick<Config, "logLevel" | "logFormat">,
+  native: Native | null,
+): Promise<Log> {
   const options = {
     level: logLevel,
     redact: SECRETS,
@@ -19,8 +21,12 @@ export async function createLog({
     timestamp: pino.stdTimeFunctions.isoTime,
   };
   const destination = pino.destination({ dest: STDERR, sync: true });
-  const log = pino(options, logFormat === "json" ? destination : await pretty(destination));
-  return asLog(log);
+  const streams = {
+    json: () => destination,
+    pretty: () => pretty(destination),
+    journal: () => journalStream(native, destination),
+  };
+  return asLog(pino(options, await streams[logFormat]()));
 }
 
 // pino's own type has room for custom levels of any name, `then` among them: no promise may hold it.

@@ -1,13 +1,17 @@
 // tund: assembles config, log, registry, api and control socket; signals. Nothing else.
 import { EventEmitter, once } from "node:events";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, realpathSync } from "node:fs";
+import type { Server, Socket } from "node:net";
+import { dirname, join } from "node:path";
 import { systemClock, timestamp } from "../shared/clock.ts";
 import { messageOf } from "../shared/errors.ts";
 import type { Log } from "../shared/log.ts";
 import { version } from "../shared/version.ts";
 import { buildServer } from "./api/server.ts";
-import { type Config, loadConfig, muxDirectory } from "./config.ts";
-import { claimControlSocket } from "./control-socket.ts";
+import { type Config, loadConfig, muxDirectory, systemdVariables } from "./config.ts";
+import { claimControlSocket, inheritControlSocket } from "./control-socket.ts";
+import { doorkeeper } from "./doorkeeper.ts";
+import type { ListenerKeeper } from "./forwards/listener-keeper.ts";
 import { createLog } from "./log.ts";
 import { Registry } from "./masters/registry.ts";
 import { limited } from "./masters/limit.ts";
@@ -19,6 +23,8 @@ import { createMetrics, type Metrics } from "./metrics.ts";
 import { parseMetricsAddress, serveMetrics } from "./metrics-listener.ts";
 import { describeNetwork, watchNetwork } from "./network-watch.ts";
 import { selfCheck } from "./self-check.ts";
+import { loadNative, nativeFile } from "./native/load.ts";
+import { Service } from "./systemd/service.ts";
 import { Store } from "./store.ts";
 import type { PlacedSocket } from "./unix-socket.ts";
 
@@ -34,48 +40,37 @@ async function main(): Promise<void> {
   assertSsh2();
   process.umask(0o077); // what it makes is its user's alone, sockets from their first instant
   const config = loadConfig(process.env, process.stderr.isTTY);
-  const log = await createLog(config);
+  for (const name of systemdVariables) delete process.env[name];
+  const native = loadNative(besideUs(nativeFile(process.platform, process.arch)));
+  const log = await createLog(config, native);
   process.on("uncaughtExceptionMonitor", (error) => log.error({ err: error }, "tund cannot go on"));
+  const service = new Service({ ...config.systemd, native, clock, log });
+  const mayEnter = doorkeeper(native, log);
   const store = new Store(config.stateDir, log);
-  const registry = makeRegistry(config, store, log);
-  const daemon = itself(config.socket);
+  const registry = makeRegistry(config, { store, keeper: service.listeners, mayEnter, log });
   let made: Promise<Metrics> | undefined;
   const metrics = () => (made ??= createMetrics(version, () => registry.figures()));
   const metricsAddress = config.metricsListen === null ? null : parseMetricsAddress(config.metricsListen);
   // Only who holds the control socket may touch the state, and nobody is answered before it is read.
-  const start = new EventEmitter();
-  const app = buildServer({
-    registry,
-    daemon,
-    clock,
-    metrics,
-    selfCheck: () => selfCheck({ ...daemon, stateDir: config.stateDir }),
-    log,
-    restored: once(start, "restored"),
-  });
+  const { app, restored } = makeApi(config, { registry, metrics, isNative: native !== null, log });
   await app.ready();
-  const socket = await claimControlSocket(app.server, config.socket);
+  app.server.on("connection", mayEnter);
+  const socket = await controlSocket(app.server, service, config.socket);
   const unlock = await claimState(store, socket);
   mkdirSync(muxDirectory(socket.path), { recursive: true, mode: 0o700 });
   const served = metricsAddress && (await serveMetrics(metricsAddress, metrics, log));
   registry.restore(await store.load());
   for (const host of config.connect) registry.keep(host);
-  start.emit("restored");
+  restored();
+  service.ready(registry);
   log.info({ socket: socket.path, pid: process.pid, version }, "tund is ready");
-  if (!daemon.nativeCrypto)
+  if (!nativeCrypto())
     log.warn({}, "ssh2's compiled ciphers are missing: forwards will cost about twice the CPU");
-
-  const network = watchNetwork({
-    clock,
-    look: describeNetwork,
-    onChange: (what) => {
-      log.info({}, `${what}: asking every link for a sign of life`);
-      registry.verifyLinks();
-    },
-  });
-
-  const stop = async (signal: NodeJS.Signals): Promise<void> => {
+  const network = verifyWithNetwork(registry, log);
+  onReload(service, registry, log);
+  onSignals(async (signal) => {
     log.info({ signal }, "stopping: no new connections; established ones have 5 s");
+    service.stopping(registry);
     network.stop();
     served?.close();
     await registry.close(DRAIN_MS);
@@ -84,9 +79,57 @@ async function main(): Promise<void> {
     await app.close();
     log.info({}, "stopped");
     process.exit(0);
-  };
-  onSignals(stop, log);
+  }, log);
 }
+
+interface Behind {
+  registry: Registry;
+  metrics: () => Promise<Metrics>;
+  isNative: boolean;
+  log: Log;
+}
+
+function makeApi(config: Config, { registry, metrics, isNative, log }: Behind) {
+  const daemon = itself(config.socket);
+  const start = new EventEmitter();
+  const app = buildServer({
+    registry,
+    daemon,
+    clock,
+    metrics,
+    selfCheck: () => selfCheck({ ...daemon, stateDir: config.stateDir, isNative }),
+    log,
+    restored: once(start, "restored"),
+  });
+  return { app, restored: () => void start.emit("restored") };
+}
+
+const controlSocket = (
+  server: Server,
+  { controlSocket: given }: Service,
+  path: string,
+): Promise<PlacedSocket> =>
+  given === undefined ? claimControlSocket(server, path) : inheritControlSocket(server, given, path);
+
+const verifyWithNetwork = (registry: Registry, log: Log) =>
+  watchNetwork({
+    clock,
+    look: describeNetwork,
+    onChange: (what) => {
+      log.info({}, `${what}: asking every link for a sign of life`);
+      registry.verifyLinks();
+    },
+  });
+
+const onReload = (service: Service, registry: Registry, log: Log): void =>
+  void process.on("SIGHUP", () => {
+    log.info({}, "reloading: hosts without a link are dialled as ssh_config is now");
+    service.reloading();
+    registry.redial();
+    service.reloaded(registry);
+  });
+
+const besideUs = (file: string): string => join(dirname(realpathSync(process.argv[1] ?? "")), file);
 
 const itself = (socket: string) => ({
   version,
@@ -106,7 +149,14 @@ async function claimState(store: Store, socket: PlacedSocket): Promise<() => voi
   }
 }
 
-function makeRegistry(config: Config, store: Store, log: Log): Registry {
+interface Surroundings {
+  store: Store;
+  keeper: ListenerKeeper;
+  mayEnter: (socket: Socket) => boolean;
+  log: Log;
+}
+
+function makeRegistry(config: Config, { store, keeper, mayEnter, log }: Surroundings): Registry {
   const { person, sshConfig: configFile, controlPath, keepsMuxForwards: isPersistent } = config;
   const resolver = new HostResolver({ person, configFile, controlPath });
   const registry: Registry = new Registry({
@@ -114,8 +164,12 @@ function makeRegistry(config: Config, store: Store, log: Log): Registry {
     dial: limited(MOST_DIALLING, (attempt) =>
       connect({ ...attempt, clock, log: log.child({ host: attempt.config.host }) }),
     ),
-    serveMux: (socket, host) => serveMux(socket, host, { registry, isPersistent, clock, log }),
+    serveMux: (socket, host) => {
+      mayEnter(socket);
+      return serveMux(socket, host, { registry, isPersistent, clock, log });
+    },
     store,
+    keeper,
     parking: config.parking,
     clock,
     random: Math.random,
@@ -152,8 +206,8 @@ It takes no arguments and stays in the foreground. Settings are environment vari
   TUND_PARK_MAX        how many do, for each forward (default: 256)
   TUND_METRICS_LISTEN  [ADDRESS:]PORT on loopback for Prometheus (default: the control socket alone)
   TUND_LOG_LEVEL       debug, info, warn, error (default: info)
-  TUND_LOG_FORMAT      json, pretty (default: pretty on a terminal)
-SIGTERM and SIGINT end it: listeners close, connections have 5 s; a second signal ends it at once.
+  TUND_LOG_FORMAT      json, pretty, journal (default: pretty on a terminal)
+SIGHUP dials hosts that have no link anew, as ssh_config is now. SIGTERM and SIGINT end it: listeners close, connections have 5 s; a second signal ends it at once.
 `;
 
 function answer(argument: string): void {

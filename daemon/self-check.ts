@@ -10,10 +10,19 @@ export interface Self {
   version: string;
   node: string;
   nativeCrypto: boolean;
+  /** whether our own compiled file is there */
+  isNative: boolean;
 }
 
 /** Looks at them. Never throws. */
-export async function selfCheck({ socket, stateDir, version, node, nativeCrypto }: Self): Promise<Finding[]> {
+export async function selfCheck({
+  socket,
+  stateDir,
+  version,
+  node,
+  nativeCrypto,
+  isNative,
+}: Self): Promise<Finding[]> {
   return [
     { subject: "tund", level: "ok", message: `${version} on Node ${node}`, next: null },
     await privacyOf("socket", dirname(socket)),
@@ -25,6 +34,20 @@ export async function selfCheck({ socket, stateDir, version, node, nativeCrypto 
           level: "note",
           message: "ssh2's compiled ciphers are missing: forwards cost about twice the CPU",
           next: "install python3, make and g++, and then tunctl again",
+        },
+    isNative
+      ? {
+          subject: "native",
+          level: "ok",
+          message: "peers are checked, and systemd keeps listeners",
+          next: null,
+        }
+      : {
+          subject: "native",
+          level: "note",
+          message:
+            "no compiled file for this machine: peers are not checked beyond the socket's mode, and a restart closes listeners",
+          next: "build tunctl where there is a C compiler (npm run build)",
         },
   ];
 }

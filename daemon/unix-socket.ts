@@ -1,7 +1,16 @@
 // A Unix socket's life on disk: bound in private, put in place at once, replaced only when stale, removed only if ours.
 import { once } from "node:events";
 import { randomBytes } from "node:crypto";
-import { chmodSync, linkSync, lstatSync, renameSync, type Stats, statSync, unlinkSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  linkSync,
+  lstatSync,
+  renameSync,
+  type Stats,
+  statSync,
+  unlinkSync,
+} from "node:fs";
 import { connect, type Server } from "node:net";
 import { dirname, join } from "node:path";
 import { errnoOf } from "../shared/errors.ts";
@@ -72,6 +81,26 @@ export async function listenAt(
   } finally {
     unlinkQuietly(own);
   }
+}
+
+/**
+ * Listens on a socket that was placed in an earlier life, if there is one and its path still leads to a socket.
+ * @param fd its descriptor; closed if it is of no use any more
+ */
+export async function adopt(
+  server: Server,
+  path: string,
+  fd: number | undefined,
+): Promise<PlacedSocket | undefined> {
+  if (fd === undefined) return undefined;
+  const found = statOf(path);
+  if (found?.isSocket() !== true) {
+    closeSync(fd);
+    return undefined;
+  }
+  server.listen({ fd });
+  await once(server, "listening");
+  return { path, release: () => unlinkIfOurs(path, found.ino) };
 }
 
 // Node before 24 binds a path that is cut off instead of refusing one that is too long.

@@ -4,8 +4,9 @@ import { lookup } from "node:dns/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import { errnoOf, messageOf, TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
-import { listenAt, PathTakenError, PathTooLongError } from "../unix-socket.ts";
+import { adopt, listenAt, PathTakenError, PathTooLongError } from "../unix-socket.ts";
 import { portHolder } from "./holder.ts";
+import { type ListenerKeeper, noKeeper } from "./listener-keeper.ts";
 import type { Listening } from "./point.ts";
 
 export interface TcpBind {
@@ -33,16 +34,26 @@ const families: Record<string, string[]> = {
  * and told.
  * @throws TundError BIND_IN_USE that names the holder, BIND_FAILED
  */
-export async function listenTcp(bind: TcpBind, onConnection: (socket: Socket) => void): Promise<Listening> {
+export async function listenTcp(
+  bind: TcpBind,
+  onConnection: (socket: Socket) => void,
+  keeper: ListenerKeeper = noKeeper,
+): Promise<Listening> {
   const addresses = families[bind.address] ?? (await addressesOf(bind.address));
   const bound = new Map<string, Server>();
   const warnings: string[] = [];
-  const close = () => bound.forEach((server) => server.close());
+  const close = () =>
+    bound.forEach((server, where) => {
+      keeper.forget(where);
+      server.close();
+    });
   let missing: unknown;
   for (const address of addresses) {
     const where = formatAddress(address, bind.port);
     try {
-      bound.set(where, await listenOn(address, bind.port, onConnection));
+      const server = await listenOn({ address, port: bind.port, fd: keeper.take(where) }, onConnection);
+      bound.set(where, server);
+      keeper.keep(where, server);
     } catch (error) {
       if (!isMissingFamily(error)) {
         close();
@@ -63,17 +74,19 @@ export async function listenTcp(bind: TcpBind, onConnection: (socket: Socket) =>
  */
 export async function listenUnix(
   path: string,
-  { mask, unlink }: StreamLocalOptions,
+  { mask, unlink, keeper = noKeeper }: StreamLocalOptions & { keeper?: ListenerKeeper },
   onConnection: (socket: Socket) => void,
 ): Promise<Listening> {
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, quiet(onConnection));
   // Stays: accept() can fail later (EMFILE), and the listener must outlive that.
   server.on("error", () => undefined);
   try {
-    const placed = await listenAt(server, { path, mode: 0o777 & ~mask, replaceAny: unlink });
+    const options = { path, mode: 0o777 & ~mask, replaceAny: unlink };
+    const placed = (await adopt(server, path, keeper.take(path))) ?? (await listenAt(server, options));
+    keeper.keep(path, server);
     const close = () => {
+      if (keeper.forget(path)) placed.release();
       server.close();
-      placed.release();
     };
     return { boundTo: [path], warnings: [], allocatedPort: null, close };
   } catch (error) {
@@ -106,7 +119,10 @@ async function addressesOf(address: string): Promise<string[]> {
   }
 }
 
-function listenOn(host: string, port: number, onConnection: (socket: Socket) => void): Promise<Server> {
+function listenOn(
+  { address: host, port, fd }: TcpBind & { fd: number | undefined },
+  onConnection: (socket: Socket) => void,
+): Promise<Server> {
   return new Promise((resolve, reject) => {
     // Half-open, or an answer after the client's FIN would be lost; paused, so that nothing is read before there is a channel.
     const server = createServer(
@@ -115,7 +131,7 @@ function listenOn(host: string, port: number, onConnection: (socket: Socket) => 
     );
     // Stays: accept() can fail later (EMFILE), and the listener must outlive that.
     server.on("error", reject);
-    server.listen({ host, port, ipv6Only: true }, () => resolve(server));
+    server.listen(fd === undefined ? { host, port, ipv6Only: true } : { fd }, () => resolve(server));
   });
 }
 

@@ -3,6 +3,7 @@ import type { Clock } from "../../shared/clock.ts";
 import { TundError } from "../../shared/errors.ts";
 import { dynamicPoint } from "./dynamic.ts";
 import { listenTcp, listenUnix, type StreamLocalOptions } from "./listener.ts";
+import type { ListenerKeeper } from "./listener-keeper.ts";
 import { type ListenHere, localPoint, type OpenChannel } from "./local.ts";
 import type { Point } from "./point.ts";
 import { type ListenThere, remotePoint } from "./remote.ts";
@@ -13,6 +14,8 @@ export interface Carrier {
   openChannel: OpenChannel;
   listenThere: ListenThere;
   streamLocal: StreamLocalOptions;
+  /** who keeps listeners of this machine while the daemon is restarted */
+  keeper: ListenerKeeper;
   /** PermitRemoteOpen */
   permits: (host: string, port: number) => boolean;
   clock: Clock;
@@ -20,9 +23,11 @@ export interface Carrier {
 
 /** Makes the point of a forward. @throws TundError INVALID_REQUEST for a local forward that leads nowhere */
 export function pointFor({ kind, text, bind, destination }: SettledSpec, carrier: Carrier): Point {
-  const { openChannel, listenThere, streamLocal, permits, clock } = carrier;
+  const { openChannel, listenThere, streamLocal, keeper, permits, clock } = carrier;
   const listenHere: ListenHere = (onConnection) =>
-    "path" in bind ? listenUnix(bind.path, streamLocal, onConnection) : listenTcp(bind, onConnection);
+    "path" in bind
+      ? listenUnix(bind.path, { ...streamLocal, keeper }, onConnection)
+      : listenTcp(bind, onConnection, keeper);
   switch (kind) {
     case "local":
       if (destination === null) throw new TundError("INVALID_REQUEST", `${text} has no destination`);

@@ -2,6 +2,7 @@
 import type { Clock } from "../../shared/clock.ts";
 import type { Log } from "../../shared/log.ts";
 import type { Forward } from "../forwards/forward.ts";
+import type { ListenerKeeper } from "../forwards/listener-keeper.ts";
 import type { ParkingLimits } from "../forwards/parking.ts";
 import type { Desired } from "./desired.ts";
 import type { Roster } from "./roster.ts";
@@ -14,6 +15,8 @@ export interface House {
   /** told when anything about a forward but its counters has changed */
   onChange: (forward: Forward) => void;
   parking: ParkingLimits;
+  /** who keeps listeners of this machine while the daemon is restarted */
+  keeper: ListenerKeeper;
   clock: Clock;
   log: Log;
 }

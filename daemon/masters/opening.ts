@@ -137,7 +137,7 @@ export interface Making {
 export function makeForward(
   { forwarding, ...making }: Making,
   master: Master,
-  { clock, log, onChange, parking: limits }: Pick<House, "clock" | "log" | "onChange" | "parking">,
+  { clock, log, onChange, keeper, parking: limits }: Omit<House, "roster" | "desired" | "everywhere">,
 ): Forward {
   const { streamLocal, permits } = forwarding;
   const parking = new Parking(limits, clock);
@@ -150,6 +150,7 @@ export function makeForward(
     openChannel: (from, to, socket) => openWhenLinked({ link, parking, clock }, from, to, socket),
     listenThere: async (bind, onOpen) => master.live().listen(bind, onOpen),
     streamLocal,
+    keeper,
     permits,
     clock,
   });

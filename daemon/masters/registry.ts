@@ -11,8 +11,10 @@ import type {
 import { messageOf } from "../../shared/errors.ts";
 import { parseStdioDestination } from "../../shared/forward-spec.ts";
 import type { Forward } from "../forwards/forward.ts";
+import { type ListenerKeeper, noKeeper } from "../forwards/listener-keeper.ts";
 import type { ParkingLimits } from "../forwards/parking.ts";
 import type { SavedHost, Store } from "../store.ts";
+import { cancelForward } from "./cancelling.ts";
 import { openConfigured } from "./configured.ts";
 import { Conversations } from "./conversations.ts";
 import { Desired } from "./desired.ts";
@@ -31,12 +33,13 @@ import { Totals, type TotalsByKind } from "./totals.ts";
 import { type Watch, watch } from "./watching.ts";
 
 const CHECK_DEADLINE_MS = 10_000;
-const CANCEL_DEADLINE_MS = 5000;
 const VERIFY_DEADLINE_MS = 5000;
 
 export interface RegistryOptions extends RosterOptions {
   store: Pick<Store, "save">;
   parking: ParkingLimits;
+  /** who keeps listeners of this machine while the daemon is restarted */
+  keeper?: ListenerKeeper;
 }
 
 export class Registry {
@@ -69,7 +72,7 @@ export class Registry {
     this.#desired = new Desired(this.#roster, options.store);
     this.#stdio = new StdioTickets(options.clock);
     this.#journal = new Journal(options.clock);
-    const { clock, log, parking } = options;
+    const { clock, log, parking, keeper = noKeeper } = options;
     this.#house = {
       roster: this.#roster,
       desired: this.#desired,
@@ -78,6 +81,7 @@ export class Registry {
       clock,
       log,
       parking,
+      keeper,
     };
     this.holding = new Holding({ house: this.#house, conversations, resolve: options.resolve });
   }
@@ -155,6 +159,13 @@ export class Registry {
     for (const master of this.#roster.masters) master.verify(VERIFY_DEADLINE_MS);
   }
 
+  /** Dials hosts that have no link and want one, as ssh_config is now; nobody waits for it. */
+  redial(): void {
+    const away = (host: string) => ["waiting", "blocked", "failed"].includes(this.#roster.named(host).state);
+    const hosts = [...this.#roster.names.all.keys()].filter(away);
+    for (const host of hosts) this.#roster.reconnect(host).catch(() => undefined);
+  }
+
   /** Cancels all forwards of a master, which ends when its last channel has. @throws TundError NOT_FOUND, STATE_NOT_SAVED */
   async stop(host: string): Promise<MasterRecord> {
     const master = await this.#forgotten(host);
@@ -208,7 +219,7 @@ export class Registry {
     const { host, drainSeconds } = request;
     const chosen = chosenBy(request, this.#forwardsOf(host));
     await this.#desired.forget(chosen);
-    await Promise.all(chosen.map((forward) => this.#cancel(forward)));
+    await Promise.all(chosen.map((forward) => cancelForward(forward, this.#house)));
     if (drainSeconds !== undefined)
       clock.after(drainSeconds * 1000, () => chosen.forEach((forward) => forward.dropConnections()));
     return chosen.map((forward) => forward.snapshot());
@@ -254,18 +265,6 @@ export class Registry {
     const master = this.#roster.named(host);
     await this.#desired.forget(master.forwards, master.names);
     return master;
-  }
-
-  async #cancel(forward: Forward): Promise<void> {
-    const { clock, log } = this.#options;
-    const master = this.#roster.masters.find(({ forwards }) => forwards.includes(forward));
-    if (master === undefined) return;
-    log.info({ host: forward.host, forward: forward.id }, `cancelled ${forward.spec.text}`);
-    // A frozen server must not hold up the answer: the forward is forgotten here either way.
-    const patience = new Promise<void>((resolve) => clock.after(CANCEL_DEADLINE_MS, resolve));
-    await Promise.race([master.cancel(forward), patience]);
-    // Nothing was ever to be seen of it but that forward.
-    if (master.state === "idle" && master.forwards.length === 0) master.exit();
   }
 
   // The port that the server chose is asked for again when the daemon comes back; nobody waits for that to be saved.

@@ -1,0 +1,37 @@
+// The one compiled file, for what Node has no call for. It is optional: without it the daemon does without.
+import type { Server, Socket } from "node:net";
+
+/** Who is at the other end of a Unix socket (SO_PEERCRED, unix(7)). */
+interface Credentials {
+  pid: number;
+  uid: number;
+  gid: number;
+}
+
+export interface Native {
+  /** @throws Error with the system's reason */
+  peerCredentials(fd: number): Credentials;
+  /** Sends a datagram to a Unix socket, with descriptors; never blocks. @throws Error with the system's reason */
+  sendDatagram(path: string, text: string, fds: readonly number[]): void;
+}
+
+/** Its name beside the program. */
+export const nativeFile = (platform: string, arch: string): string => `unixfd-${platform}-${arch}.node`;
+
+/** Loads it. Gives null where there is none for this machine. */
+export function loadNative(path: string): Native | null {
+  const module = { exports: {} };
+  try {
+    process.dlopen(module, path);
+  } catch {
+    return null;
+  }
+  return module.exports as Native;
+}
+
+/** The descriptor below a socket or a listener, while it is open: Node has it, and does not document where. */
+export function descriptorOf(socket: Socket | Server): number | undefined {
+  const { _handle } = socket as unknown as { _handle: { fd?: number } | null };
+  const fd = _handle?.fd;
+  return fd === undefined || fd < 0 ? undefined : fd;
+}

@@ -1,0 +1,113 @@
+// What Node has no call for (N-API, so that one binary serves every Node): who is at the other end of a Unix socket, and
+// datagrams with descriptors, which is how systemd is spoken to (sd_notify(3)).
+#define _GNU_SOURCE
+#include <errno.h>
+#include <node_api.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define MOST_DESCRIPTORS 16
+#define MOST_BYTES 4096
+
+static napi_value fail(napi_env env, const char *what, int error) {
+  char message[256];
+  snprintf(message, sizeof message, "%s: %s", what, strerror(error));
+  napi_throw_error(env, NULL, message);
+  return NULL;
+}
+
+// peerCredentials(fd) -> { pid, uid, gid } (SO_PEERCRED, unix(7))
+static napi_value peer_credentials(napi_env env, napi_callback_info info) {
+  napi_value argument, result, value;
+  size_t count = 1;
+  int32_t fd;
+  struct ucred who;
+  socklen_t length = sizeof who;
+  if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok || count < 1 ||
+      napi_get_value_int32(env, argument, &fd) != napi_ok)
+    return fail(env, "peerCredentials", EINVAL);
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) == -1) return fail(env, "SO_PEERCRED", errno);
+  napi_create_object(env, &result);
+  napi_create_int32(env, who.pid, &value);
+  napi_set_named_property(env, result, "pid", value);
+  napi_create_uint32(env, who.uid, &value);
+  napi_set_named_property(env, result, "uid", value);
+  napi_create_uint32(env, who.gid, &value);
+  napi_set_named_property(env, result, "gid", value);
+  return result;
+}
+
+static int descriptors_of(napi_env env, napi_value array, int *fds) {
+  uint32_t length = 0;
+  if (napi_get_array_length(env, array, &length) != napi_ok || length > MOST_DESCRIPTORS) return -1;
+  for (uint32_t i = 0; i < length; i++) {
+    napi_value element;
+    int32_t fd;
+    if (napi_get_element(env, array, i, &element) != napi_ok || napi_get_value_int32(env, element, &fd) != napi_ok)
+      return -1;
+    fds[i] = fd;
+  }
+  return (int)length;
+}
+
+// sendDatagram(path, text, fds): path as NOTIFY_SOCKET has it, '@' for the abstract namespace. Never blocks.
+static napi_value send_datagram(napi_env env, napi_callback_info info) {
+  napi_value arguments[3];
+  size_t count = 3, path_length, text_length;
+  struct sockaddr_un to = {.sun_family = AF_UNIX};
+  char text[MOST_BYTES];
+  int fds[MOST_DESCRIPTORS];
+  union {
+    char bytes[CMSG_SPACE(MOST_DESCRIPTORS * sizeof(int))];
+    struct cmsghdr align;
+  } control;
+  if (napi_get_cb_info(env, info, &count, arguments, NULL, NULL) != napi_ok || count < 3 ||
+      napi_get_value_string_utf8(env, arguments[0], to.sun_path, sizeof to.sun_path, &path_length) != napi_ok ||
+      napi_get_value_string_utf8(env, arguments[1], text, sizeof text, &text_length) != napi_ok)
+    return fail(env, "sendDatagram", EINVAL);
+  // A text that was cut off says something else.
+  if (path_length == 0 || path_length >= sizeof to.sun_path - 1 || text_length >= sizeof text - 1)
+    return fail(env, "sendDatagram", ENAMETOOLONG);
+  int descriptors = descriptors_of(env, arguments[2], fds);
+  if (descriptors < 0) return fail(env, "sendDatagram", EINVAL);
+  if (to.sun_path[0] == '@') to.sun_path[0] = '\0';
+
+  struct iovec iov = {.iov_base = text, .iov_len = text_length};
+  struct msghdr message = {
+      .msg_name = &to,
+      .msg_namelen = offsetof(struct sockaddr_un, sun_path) + path_length,
+      .msg_iov = &iov,
+      .msg_iovlen = 1,
+  };
+  if (descriptors > 0) {
+    memset(&control, 0, sizeof control);
+    message.msg_control = control.bytes;
+    message.msg_controllen = CMSG_SPACE(descriptors * sizeof(int));
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(descriptors * sizeof(int));
+    memcpy(CMSG_DATA(header), fds, descriptors * sizeof(int));
+  }
+  int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd == -1) return fail(env, "socket", errno);
+  ssize_t sent;
+  do sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  while (sent == -1 && errno == EINTR);
+  int error = errno;
+  close(fd);
+  return sent == -1 ? fail(env, "sendmsg", error) : NULL;
+}
+
+NAPI_MODULE_INIT() {
+  napi_value function;
+  napi_create_function(env, "peerCredentials", NAPI_AUTO_LENGTH, peer_credentials, NULL, &function);
+  napi_set_named_property(env, exports, "peerCredentials", function);
+  napi_create_function(env, "sendDatagram", NAPI_AUTO_LENGTH, send_datagram, NULL, &function);
+  napi_set_named_property(env, exports, "sendDatagram", function);
+  return exports;
+}

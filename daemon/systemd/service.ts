@@ -1,0 +1,94 @@
+// The daemon as a service of systemd: that it is ready, how it is, that it lives, and what is kept while it is restarted.
+import { type Clock, type Timer } from "../../shared/clock.ts";
+import type { Log } from "../../shared/log.ts";
+import type { Registry } from "../masters/registry.ts";
+import type { Native } from "../native/load.ts";
+import { DescriptorStore, type Inherited } from "./descriptor-store.ts";
+import { Notifier } from "./notifier.ts";
+
+/** What systemd has passed in the environment. */
+export interface SystemdConfig {
+  /** NOTIFY_SOCKET */
+  notifySocket: string | null;
+  /** how often it wants a sign of life, in ms (WATCHDOG_USEC) */
+  watchdogMs: number | null;
+  /** LISTEN_FDS, LISTEN_FDNAMES */
+  inherited: readonly Inherited[];
+}
+
+interface ServiceOptions extends SystemdConfig {
+  native: Native | null;
+  clock: Clock;
+  log: Log;
+}
+
+/** What the socket unit's descriptor is called: FileDescriptorName=, or the name of the unit. */
+const CONTROL = new Set(["control", "tund.socket"]);
+const STATUS_EVERY_MS = 1000;
+// By then every host has been asked about, and every forward that was saved has its listener.
+const UNCLAIMED_AFTER_MS = 60_000;
+
+export class Service {
+  readonly listeners: DescriptorStore;
+  readonly #options: ServiceOptions;
+  readonly #notifier: Notifier;
+  #status: Timer | undefined;
+
+  constructor(options: ServiceOptions) {
+    const { notifySocket: socket, native, log } = options;
+    this.#options = options;
+    this.#notifier = new Notifier({ socket, native, log });
+    this.listeners = new DescriptorStore(this.#notifier, options.inherited);
+  }
+
+  /** The control socket that systemd listens on for the daemon, if it does. */
+  get controlSocket(): number | undefined {
+    return this.#options.inherited.find(({ name }) => CONTROL.has(name))?.fd;
+  }
+
+  /** The control socket answers, and the state is loaded. */
+  ready(registry: Registry): void {
+    const { clock, watchdogMs } = this.#options;
+    this.#notifier.tell({ READY: 1, STATUS: statusOf(registry) });
+    const onChange = () => {
+      this.#status ??= clock.after(STATUS_EVERY_MS, () => {
+        this.#status = undefined;
+        this.#notifier.tell({ STATUS: statusOf(registry) });
+      });
+    };
+    void registry.watch(undefined, { onChange, onEnd: () => this.#status?.cancel() });
+    clock.after(UNCLAIMED_AFTER_MS, () => this.listeners.discardUnclaimed());
+    // Told by the loop that serves everything: if it hangs, so does this.
+    if (watchdogMs !== null) this.#live(watchdogMs / 2);
+  }
+
+  reloading(): void {
+    const MONOTONIC_USEC = Math.round(Number(process.hrtime.bigint() / 1000n));
+    this.#notifier.tell({ RELOADING: 1, MONOTONIC_USEC });
+  }
+
+  reloaded(registry: Registry): void {
+    this.#notifier.tell({ READY: 1, STATUS: statusOf(registry) });
+  }
+
+  /** The daemon ends: the listeners of forwards that come back stay with systemd. */
+  stopping(registry: Registry): void {
+    this.#status?.cancel();
+    const wanted = new Set(registry.figures().forwards.flatMap((one) => (one.persistent ? one.boundTo : [])));
+    this.listeners.freeze((where) => wanted.has(where));
+    this.#notifier.tell({ STOPPING: 1, STATUS: "ending; established connections have 5 s" });
+  }
+
+  #live(everyMs: number): void {
+    this.#notifier.tell({ WATCHDOG: 1 });
+    this.#options.clock.after(everyMs, () => this.#live(everyMs));
+  }
+}
+
+function statusOf(registry: Registry): string {
+  const { masters, forwards } = registry.figures();
+  const ready = masters.filter(({ state }) => state === "ready").length;
+  const active = forwards.filter(({ state }) => state === "active").length;
+  const channels = masters.reduce((sum, { channels: open }) => sum + open, 0);
+  return `${ready} of ${masters.length} masters ready, ${active} of ${forwards.length} forwards active, ${channels} channels`;
+}
