@@ -2,6 +2,7 @@
 import type { Command } from "./command.ts";
 import { cancel } from "./commands/cancel.ts";
 import { check } from "./commands/check.ts";
+import { completion } from "./commands/completion.ts";
 import { connect } from "./commands/connect.ts";
 import { doctor } from "./commands/doctor.ts";
 import { events } from "./commands/events.ts";
@@ -34,6 +35,7 @@ export const verbs: readonly Command[] = [
   doctor,
   stdio,
   shell,
+  completion,
   version,
   help,
 ];
