@@ -25,7 +25,7 @@ Examples:
     const shell = shells.find((one) => one === named);
     if (shell === undefined)
       throw usageError(
-        `${named === undefined ? "which shell" : `no script for '${named}'`}? There are ${shells.join(", ")}`,
+        `completion takes one of ${shells.join(", ")}${named === undefined ? "" : `: '${named}'`}`,
       );
     // Loaded here, since no other verb needs it.
     const { scripts } = await import("../completion/scripts.ts");

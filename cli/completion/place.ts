@@ -39,15 +39,16 @@ export function placeOf({ before, current, after }: Line, verbs: readonly Comman
   const { grammar, from } = grammarOf([...before, current], verbs);
   const own = before.slice(from);
   const read = readArguments(own, grammar.options, "");
-  // Where the rest is cut, the word at the cursor is left out: it may be half of anything.
-  const rest = readArguments([...own, ...after], grammar.options, "");
+  const pending = pendingOption(own, read.given);
+  // The word at the cursor may be half of anything, so it counts only where an option has to have it.
+  const value = pending === undefined ? [] : [current];
+  const rest = readArguments([...own, ...value, ...after], grammar.options, "");
   const spoken = readArguments(before.slice(0, from), globalOptions, "");
   const place = {
     given: [...spoken.given, ...rest.given],
     positionals: rest.positionals,
     namesStanding: grammar.namesStanding ?? false,
   };
-  const pending = pendingOption(own, read.given);
   if (pending !== undefined)
     return { ...place, prefix: earlierHosts(pending, current), wanted: { value: pending } };
   const isOption = current.startsWith("-") && !own.includes("--");

@@ -5,15 +5,17 @@
 // again to ask, and what lies before the last piece is taken off the answers.
 const bash = `# bash completion for tunctl
 _tunctl() {
-    local words=() n=-1 at=0 rest=$COMP_LINE piece=x blank cur= lead= quoted= i
+    local words=() n=-1 at=0 rest=$COMP_LINE piece=x blank cur= lead= left quoted= i
     for ((i = 0; i < \${#COMP_WORDS[@]}; i++)); do
         blank=\${rest%%[![:space:]]*}
         rest=\${rest#"$blank"}
         [[ $i -gt 0 && -z $blank && -n $piece ]] || words[++n]=
         piece=\${COMP_WORDS[i]}
         if ((i == COMP_CWORD)); then
-            at=$n lead=\${words[n]} cur=\${rest:0:COMP_POINT - \${#COMP_LINE} + \${#rest}}
-            cur=\${cur:0:\${#piece}}
+            at=$n lead=\${words[n]} left=$((COMP_POINT - \${#COMP_LINE} + \${#rest}))
+            # Between two blanks the cursor is at no word, but bash says that it is at the next one.
+            ((left >= 0)) || left=0 words[++n]=
+            cur=\${piece:0:left}
         fi
         words[n]+=$piece
         rest=\${rest#"$piece"}
@@ -66,16 +68,13 @@ else
 fi
 `;
 
+// fish shows a completion no more of the line than what lies before the cursor.
 const fish = `# fish completion for tunctl
 function __tunctl_complete
     set -l before (commandline -opc)
-    set -l whole (commandline -op)
-    set -l next (math (count $before) + 1)
-    string length -q -- (commandline -t); and set next (math $next + 1)
-    set -l after $whole[$next..]
     set -l raw (commandline -ct)
     set -l current (string unescape -- $raw; or string trim -l -c '"\\'' -- $raw)
-    set -l answer (command tunctl __complete (math (count $before) - 1) $before[2..] "$current" $after 2>/dev/null)
+    set -l answer (command tunctl __complete (math (count $before) - 1) $before[2..] "$current" 2>/dev/null)
     if test "$answer[1]" = files
         set -l head (string match -r -- '^--[^=]+=' "$current")
         for path in (__fish_complete_path (string replace -- "$head" '' "$current"))

@@ -1,5 +1,5 @@
 // An interactive shell at a pseudo-terminal, in which keys are pressed as a person does, and the line is read back.
-import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { eventually } from "./eventually.ts";
@@ -15,43 +15,52 @@ export interface Shell {
   offers(line: string): Promise<string>;
   /** Runs a command, whose output need not be looked at. */
   runs(command: string): Promise<void>;
+  /** Ends it, whatever is on its line. */
   end(): Promise<void>;
 }
 
 const CTRL_O = "\u000f";
 
-// Each binds ^O to a command that prints the line and empties it. `complete` needs no file of the user's, nor of the machine.
+/** How the completion gets into each, as the help of `tunctl completion` says. */
+const byHand: Record<ShellName, string[]> = {
+  bash: ["source <(tunctl completion bash)"],
+  zsh: ["autoload -U compinit && compinit -u -D", "source <(tunctl completion zsh)"],
+  fish: ["tunctl completion fish | source"],
+};
+
+// Each binds ^O to a command that prints the line and empties it.
 const setups: Record<ShellName, { args: string[]; lines: string[] }> = {
   bash: {
     args: ["--norc", "--noprofile", "-i"],
     lines: [
       `bind -x '"\\C-o": printf "line<%s>\\n" "$READLINE_LINE"; READLINE_LINE= READLINE_POINT=0'`,
       "bind 'set enable-bracketed-paste off'; bind 'set page-completions off'",
-      "source <(tunctl completion bash)",
     ],
   },
   zsh: {
     args: ["-f", "-i"],
     lines: [
-      "autoload -U compinit && compinit -u -D",
+      // What zsh has on TAB expands before it completes, for any command: it runs what is in $(...) by itself.
+      "bindkey '^I' complete-word",
       'say() { printf "line<%s>\\n" "$BUFFER"; BUFFER=; }; zle -N say; bindkey "^O" say; LISTMAX=999',
-      "source <(tunctl completion zsh)",
     ],
   },
   fish: {
     args: ["--no-config", "-i"],
-    lines: [
-      `bind \\co 'printf "line<%s>\\n" (commandline); commandline -r ""'`,
-      "tunctl completion fish | source",
-    ],
+    lines: [`bind \\co 'printf "line<%s>\\n" (commandline); commandline -r ""'`],
   },
 };
 
 /**
- * Starts one, in which `tunctl` is the built program, with its completion.
+ * Starts one, in which `tunctl` is the built program. No file of the user's is read, nor of the machine.
  * @param env its environment, with a HOME to which files are added
+ * @param loading what gets the completion into it
  */
-export async function startShell(name: ShellName, env: NodeJS.ProcessEnv): Promise<Shell> {
+export async function startShell(
+  name: ShellName,
+  env: NodeJS.ProcessEnv,
+  loading: readonly string[] = byHand[name],
+): Promise<Shell> {
   const bin = await binDirectory(env["HOME"] ?? "");
   const { args, lines } = setups[name];
   const terminal = startAtTerminal(
@@ -65,11 +74,11 @@ export async function startShell(name: ShellName, env: NodeJS.ProcessEnv): Promi
   );
   let mark = 0;
   const runs = async (command: string) => {
-    const mark1 = ++mark;
-    terminal.types(`${command}; echo don"e"${mark1}.\n`);
-    await terminal.shows(`done${mark1}.`);
+    // The quotes keep what is waited for apart from the echo of what is typed.
+    terminal.types(`${command}; echo don"e"${++mark}.\n`);
+    await terminal.shows(`done${mark}.`);
   };
-  for (const line of lines) await runs(line);
+  for (const line of [...lines, ...loading]) await runs(line);
   const lineAfter = reader(terminal);
   return {
     completes: async (line, keys = "\t") => (await lineAfter(`${line}${keys}`)).line,
@@ -100,6 +109,5 @@ async function binDirectory(home: string): Promise<string> {
   await mkdir(bin, { recursive: true });
   const program = fileURLToPath(new URL("../../dist/tunctl.cjs", import.meta.url));
   await symlink(program, join(bin, "tunctl")).catch(() => undefined); // another shell has it already
-  await writeFile(join(home, ".hushlogin"), "");
   return bin;
 }
