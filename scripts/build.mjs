@@ -36,6 +36,8 @@ await mkdir("dist/completions", { recursive: true });
 for (const [shell, name] of Object.entries({ bash: "tunctl", zsh: "_tunctl", fish: "tunctl.fish" }))
   await writeFile(`dist/completions/${name}`, output("dist/tunctl.cjs", "completion", shell));
 
+output("scripts/run-ts.mjs", "scripts/man.ts", "dist/man");
+
 // The one C file, where there is a compiler: without it some features are off, and `tunctl doctor` says so.
 const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 const compiled = spawnSync(

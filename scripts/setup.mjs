@@ -176,8 +176,8 @@ function aptInstall(names) {
   }
 }
 
-const programs = ["dist/tund.cjs", "dist/tunctl.cjs"].map((file) => at(file));
-const sources = ["daemon", "cli", "shared", "scripts/build.mjs", "package.json", "package-lock.json"];
+const programs = ["dist/tund.cjs", "dist/tunctl.cjs", "dist/man/tund.8"].map((file) => at(file));
+const sources = ["daemon", "cli", "shared", "docs/man", "scripts", "package.json", "package-lock.json"];
 
 function newest(path) {
   const stats = statSync(path, { throwIfNoEntry: false });

@@ -42,10 +42,12 @@ export const forward: Command = {
   ],
   most: 1,
   takes: ["hosts"],
-  help: `SPEC of -L and -R:  [bind_address:]port:host:hostport    /path:host:hostport
-                    [bind_address:]port:/path            /path:/path
-SPEC of -R alone:   [bind_address:]port                  SOCKS on the server
-SPEC of -D:         [bind_address:]port                  /path
+  help: `SPEC is one of these:
+
+  -L, -R  [bind_address:]port:host:hostport  /path:host:hostport
+          [bind_address:]port:/path          /path:/path
+  -R      [bind_address:]port                for SOCKS on the server
+  -D      [bind_address:]port                /path
 
 Returns when all of them are active. If one cannot be, none of this command's is left.
 They are kept: when the link is lost they come back with it, and when tund is restarted, with tund.

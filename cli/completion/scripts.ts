@@ -45,7 +45,7 @@ complete -F _tunctl tunctl
 const zsh = `#compdef tunctl
 _tunctl() {
     local -a line answer entries
-    local kind word entry
+    local kind word about entry
     line=("\${(@Q)words[2,-1]}")
     line[CURRENT-1]=\${(Q)PREFIX}
     answer=("\${(@f)$(command tunctl __complete $((CURRENT - 2)) "\${(@)line}" 2>/dev/null)}")
@@ -57,7 +57,8 @@ _tunctl() {
     fi
     for entry in "\${(@)answer[2,-1]}"; do
         word=\${\${entry%%$'\\t'*}//\\\\/\\\\\\\\}
-        entries+=("\${word//:/\\\\:}:\${entry#*$'\\t'}")
+        about=\${entry#*$'\\t'}
+        entries+=("\${word//:/\\\\:}\${about:+:$about}")
     done
     _describe tunctl entries
 }
