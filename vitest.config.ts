@@ -14,6 +14,7 @@ const levels = {
   plumbing: ["test/plumbing/**/*.test.ts"],
   programs: ["test/programs/**/*.test.ts"],
   faults: ["test/faults/**/*.test.ts"],
+  systemd: ["test/systemd/**/*.test.ts"],
 };
 
 export default defineConfig({
