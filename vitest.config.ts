@@ -4,7 +4,7 @@ import { configDefaults, defineConfig } from "vitest/config";
 /**
  * What a level of tests reaches: a room alone, the API in process, a real sshd, or the built programs; `plumbing` puts
  * every kind of forward beside OpenSSH's, `programs` sends real programs
- * through them, and `faults` breaks what they stand on.
+ * through them, `faults` breaks what they stand on, and `systemd` boots machines.
  */
 const levels = {
   unit: ["test/unit/**/*.test.ts", "test/*.test.ts"],

@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import type { Input, Output } from "../shared/contract.ts";
 import { errnoOf, isErrorCode, messageOf, TundError } from "../shared/errors.ts";
 import { routes, type Verb, VERSION_HEADER } from "../shared/routes.ts";
+import { howToStart } from "./how-to-start.ts";
 
 interface Parts {
   params?: Record<string, string>;
@@ -140,7 +141,7 @@ export function unreachable(socketPath: string, error: unknown): TundError {
     case "ENOENT":
     case "ENOTDIR":
     case "ECONNREFUSED":
-      return say(`no daemon answers on ${socketPath}: start it with 'tund' (or 'tund &'), ${elsewhere}`);
+      return say(`no daemon answers on ${socketPath}: ${howToStart()}, ${elsewhere}`);
     case "EACCES":
     case "EPERM":
       return say(

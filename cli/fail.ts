@@ -18,6 +18,11 @@ export function warn(invocation: Invocation, message: string): void {
   if (!invocation.quiet) invocation.context.stderr.write(`tunctl: warning: ${plain(message)}\n`);
 }
 
+/** Says more, under -v. */
+export function detail({ context, verbose }: Invocation, message: string): void {
+  if (verbose) context.stderr.write(`tunctl: ${plain(message)}\n`);
+}
+
 /** Tells a person at a terminal what an empty stdout means, unless -q. */
 export function remark(invocation: Invocation, message: string): void {
   const { context, quiet } = invocation;

@@ -4,7 +4,7 @@ import { version as own } from "../shared/version.ts";
 import { type Given, has, type Option, readArguments, usageError, valuesOf } from "./args.ts";
 import type { Client } from "./client.ts";
 import type { Command, Context, Invocation } from "./command.ts";
-import { fail, refuse, warn } from "./fail.ts";
+import { detail, fail, refuse, warn } from "./fail.ts";
 import * as globals from "./global-options.ts";
 import { commandNamed, shortHelp } from "./help-text.ts";
 import { chooseSocket } from "./socket.ts";
@@ -112,7 +112,7 @@ async function perform({ command, given, positionals }: Request, context: Contex
     commands: verbs,
     socketPath: () => chooseSocket(context, valuesOf(given, globals.socket).at(-1)),
     async call(verb, input) {
-      link.client ??= await open(invocation.socketPath());
+      link.client ??= await open(invocation);
       return link.client.call(verb, input);
     },
   };
@@ -129,8 +129,10 @@ async function perform({ command, given, positionals }: Request, context: Contex
 }
 
 // Loaded here, since `version`, `help` and mistakes need no HTTP.
-async function open(socketPath: string): Promise<Client> {
+async function open(invocation: Invocation): Promise<Client> {
   const { Client } = await import("./client.ts");
+  const socketPath = invocation.socketPath();
+  detail(invocation, `speaking to tund on ${socketPath}`);
   return new Client(socketPath);
 }
 

@@ -11,6 +11,7 @@ import { forward } from "./commands/forward.ts";
 import { help } from "./commands/help.ts";
 import { list } from "./commands/list.ts";
 import { reconnect } from "./commands/reconnect.ts";
+import { setupSystemd } from "./commands/setup-systemd.ts";
 import { shell } from "./commands/shell.ts";
 import { status } from "./commands/status.ts";
 import { stdio } from "./commands/stdio.ts";
@@ -33,6 +34,7 @@ export const verbs: readonly Command[] = [
   events,
   trust,
   doctor,
+  setupSystemd,
   stdio,
   shell,
   completion,

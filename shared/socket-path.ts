@@ -14,6 +14,9 @@ export interface PathEnvironment {
   XDG_STATE_HOME?: string | undefined;
 }
 
+/** The control socket of the machine's own tund, by the user of that name: its unit says so. */
+export const SYSTEM_SOCKET = "/run/tund/tund.sock";
+
 // systemd passes several directories joined by colons (systemd.exec(5)); the first is ours.
 const first = (list: string | undefined): string | undefined => list?.split(":")[0] || undefined;
 

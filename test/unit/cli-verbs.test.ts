@@ -57,7 +57,11 @@ describe("a verb", () => {
   ])("that changed something says so to a terminal or under -v, not under -q: %s", async (line, out) => {
     const { tunctl } = await cannedDaemon();
     expect(await tunctl(line.split(" "), { isTTY: true })).toEqual({ ...done, out });
-    expect(await tunctl(["-v", ...line.split(" ")])).toEqual({ ...done, out });
+    expect(await tunctl(["-v", ...line.split(" ")])).toEqual({
+      ...done,
+      out,
+      err: expect.stringMatching(/^tunctl: speaking to tund on \/.*\n$/),
+    });
     expect(await tunctl(["-q", ...line.split(" ")], { isTTY: true })).toEqual(done);
   });
 

@@ -1,0 +1,20 @@
+// How a daemon that does not answer is started here.
+import { existsSync } from "node:fs";
+import { userInfo } from "node:os";
+
+const unitDirectories = (scope: "system" | "user"): string[] =>
+  ["/etc", "/usr/local/lib", "/usr/lib", "/lib"].map((base) => `${base}/systemd/${scope}`);
+
+const isInstalled = (scope: "system" | "user", home: string): boolean => {
+  const own = scope === "user" ? [`${home}/.config/systemd/user`] : [];
+  return [...own, ...unitDirectories(scope)].some((directory) => existsSync(`${directory}/tund.service`));
+};
+
+/** Tells it in a few words, by systemd where it is there (sd_booted(3)) and has the units. */
+export function howToStart(): string {
+  if (!existsSync("/run/systemd/system")) return "start it with 'tund' (or 'tund &')";
+  const { uid, homedir } = userInfo();
+  if (uid === 0 && isInstalled("system", homedir)) return "start it with 'systemctl start tund'";
+  if (isInstalled("user", homedir)) return "start it with 'systemctl --user start tund'";
+  return "start it with 'tund &', or have systemd do it: 'tunctl setup-systemd'";
+}
