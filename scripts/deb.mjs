@@ -1,4 +1,4 @@
-// Builds dist/deb/tunctl_VERSION_ARCH.deb from what scripts/build.mjs has made: `node scripts/deb.mjs [--version VERSION]`.
+// Builds dist/deb/tunctl_VERSION_ARCH.deb from what scripts/build.mjs has made: `node scripts/deb.mjs [--version VERSION] [--out DIR]`.
 // The same commit gives the same bytes. What is where in it, and its control files, are in packaging/debian.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -188,7 +188,7 @@ function makeDirectoriesPlain(directory) {
     if (entry.isDirectory()) makeDirectoriesPlain(join(directory, entry.name));
 }
 
-function build(release) {
+function build(release, directory) {
   // Outside the project, so that nothing is found in its node_modules.
   const stage = new Stage(mkdtempSync(join(tmpdir(), "tunctl-deb-")));
   try {
@@ -197,8 +197,8 @@ function build(release) {
     tryOut(stage);
     stageControl(stage, release);
     makeDirectoriesPlain(stage.path);
-    const file = at("dist", "deb", `tunctl_${release.debianVersion}_${release.architecture}.deb`);
-    mkdirSync(dirname(file), { recursive: true });
+    const file = join(directory, `tunctl_${release.debianVersion}_${release.architecture}.deb`);
+    mkdirSync(directory, { recursive: true });
     process.env.SOURCE_DATE_EPOCH = String(release.date.getTime() / 1000);
     output("dpkg-deb", "--root-owner-group", "-Zxz", "--build", stage.path, file);
     return file;
@@ -208,8 +208,10 @@ function build(release) {
 }
 
 try {
-  const { values } = parseArgs({ options: { version: { type: "string" } } });
-  console.log(relative(process.cwd(), build(releaseOf(values.version))));
+  const { values } = parseArgs({
+    options: { version: { type: "string" }, out: { type: "string", default: at("dist", "deb") } },
+  });
+  console.log(relative(process.cwd(), build(releaseOf(values.version), values.out)));
 } catch (error) {
   console.error(`deb: ${error.message}`);
   process.exitCode = 1;
