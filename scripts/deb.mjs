@@ -167,7 +167,13 @@ function tryOut(stage) {
 }
 
 /** Seconds since 1970 that every date in the package is: https://reproducible-builds.org/docs/source-date-epoch/ */
-const epoch = () => process.env.SOURCE_DATE_EPOCH ?? output("git", "log", "-1", "--format=%ct").trim();
+function epoch() {
+  if (process.env.SOURCE_DATE_EPOCH) return Number(process.env.SOURCE_DATE_EPOCH);
+  // A tree that was copied has no history, but times.
+  return existsSync(at(".git"))
+    ? Number(output("git", "log", "-1", "--format=%ct"))
+    : Math.floor(statSync(at("CHANGELOG.md")).mtimeMs / 1000);
+}
 
 function releaseOf(given) {
   const { version, engines } = JSON.parse(read(at("package.json")));
@@ -178,7 +184,7 @@ function releaseOf(given) {
     architecture: output("dpkg", "--print-architecture").trim(),
     node: engines.node.replace(/[^0-9.]/g, ""),
     maintainer: read(debian("control")).match(/^Maintainer: (.*)/m)[1],
-    date: new Date(Number(epoch()) * 1000),
+    date: new Date(epoch() * 1000),
   };
 }
 
