@@ -1,4 +1,5 @@
-// Builds dist/deb/tunctl_VERSION_ARCH.deb from what scripts/build.mjs has made: `node scripts/deb.mjs [--version VERSION] [--out DIR]`.
+// Builds dist/deb/tunctl_VERSION_ARCH.deb from what scripts/build.mjs has made:
+// `node scripts/deb.mjs [--version VERSION] [--out DIR] [--this-node]`.
 // The same commit gives the same bytes. What is where in it, and its control files, are in packaging/debian.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -20,6 +21,7 @@ import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { changelog } from "../packaging/debian/changelog.mjs";
+import { ciphersForEveryNode } from "../packaging/debian/ciphers.mjs";
 import { bundledPackages, copyright } from "../packaging/debian/copyright.mjs";
 import {
   ciphers,
@@ -33,6 +35,8 @@ import {
 const root = fileURLToPath(new URL("..", import.meta.url));
 const at = (...parts) => join(root, ...parts);
 const debian = (name) => at("packaging", "debian", name);
+// On stderr: stdout tells what was built.
+const say = (line) => console.error(`deb: ${line}`);
 const read = (path) => readFileSync(path, "utf8");
 
 const LIB = "usr/lib/tunctl";
@@ -91,8 +95,8 @@ function whyMissing(path) {
   return "'npm run build' makes it";
 }
 
-/** tund and tunctl, by Debian's own node: another one on somebody's PATH may not fit the compiled ciphers. */
-function stagePrograms(stage) {
+/** tund and tunctl, by Debian's own node, whatever else is on somebody's PATH. */
+function stagePrograms(stage, thisNode) {
   for (const name of programs) {
     const text = read(at("dist", `${name}.cjs`)).replace("#!/usr/bin/env node", "#!/usr/bin/node");
     stage.write(`${LIB}/${name}.cjs`, text, 0o755);
@@ -104,7 +108,10 @@ function stagePrograms(stage) {
     const files = paths.flatMap((path) => (statSync(path).isDirectory() ? filesIn(path) : [path]));
     for (const file of files.filter(isRuntimeFile)) stage.copy(file, `${LIB}/${relative(root, file)}`);
   }
-  stage.copy(at("node_modules", ciphers), `${LIB}/node_modules/${ciphers}`);
+  const compiledCiphers = thisNode
+    ? [{ abi: process.versions.modules, file: at("node_modules", ciphers) }]
+    : ciphersForEveryNode(root, output, say);
+  for (const { abi, file } of compiledCiphers) stage.copy(file, `${LIB}/node_modules/${ciphers}/${abi}.node`);
   const compiled = filesIn(join(stage.path, LIB)).filter((file) => file.endsWith(".node"));
   output("strip", "--strip-unneeded", "--remove-section=.comment", ...compiled);
 }
@@ -194,11 +201,11 @@ function makeDirectoriesPlain(directory) {
     if (entry.isDirectory()) makeDirectoriesPlain(join(directory, entry.name));
 }
 
-function build(release, directory) {
+function build(release, { out: directory, "this-node": thisNode }) {
   // Outside the project, so that nothing is found in its node_modules.
   const stage = new Stage(mkdtempSync(join(tmpdir(), "tunctl-deb-")));
   try {
-    stagePrograms(stage);
+    stagePrograms(stage, thisNode);
     stageDocuments(stage, release);
     tryOut(stage);
     stageControl(stage, release);
@@ -215,10 +222,14 @@ function build(release, directory) {
 
 try {
   const { values } = parseArgs({
-    options: { version: { type: "string" }, out: { type: "string", default: at("dist", "deb") } },
+    options: {
+      version: { type: "string" },
+      out: { type: "string", default: at("dist", "deb") },
+      "this-node": { type: "boolean" },
+    },
   });
-  console.log(relative(process.cwd(), build(releaseOf(values.version), values.out)));
+  console.log(relative(process.cwd(), build(releaseOf(values.version), values)));
 } catch (error) {
-  console.error(`deb: ${error.message}`);
+  say(error.message);
   process.exitCode = 1;
 }

@@ -9,7 +9,7 @@ export const runtime = {
   tweetnacl: ["package.json", "nacl-fast.js"],
 };
 
-// A nan addon: it fits one Node ABI. On another tund says so, and ssh2 does the same in JavaScript.
+/** ssh2's compiled file in node_modules; in the package, a directory of that name with one for each Node. */
 export const ciphers = "ssh2/lib/protocol/crypto/build/Release/sshcrypto.node";
 
 /** Of everything in `runtime`, the files that are code. */
@@ -22,6 +22,7 @@ export const plain = {
   "systemd/user/tund.service": "usr/lib/systemd/user/tund.service",
   "systemd/user/tund.socket": "usr/lib/systemd/user/tund.socket",
   "systemd/tund.sysusers": "usr/lib/sysusers.d/tunctl.conf",
+  "packaging/debian/pick-ciphers.cjs": `usr/lib/tunctl/node_modules/${ciphers}/index.js`,
   "packaging/debian/tund.default": "etc/default/tund",
   "dist/completions/tunctl": "usr/share/bash-completion/completions/tunctl",
   "dist/completions/_tunctl": "usr/share/zsh/vendor-completions/_tunctl",
