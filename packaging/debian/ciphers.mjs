@@ -39,6 +39,7 @@ const flags = [
   "-fno-rtti",
   "-fno-exceptions",
   "-w",
+  "-Wl,-z,relro,-z,now",
   ...defines,
 ];
 
