@@ -83,7 +83,8 @@ const documentOf = (results: Results, sections: readonly Section[]): string => `
 Written by \`npm run bench -- --save\`: tund and OpenSSH's own \`ssh\` over the same sshd on one machine's loopback, in turns,
 ${results.rounds} rounds. The figures are medians, with the least and the most of the rounds in brackets; what counts is the ratio, since
 whatever else the machine did met both. "Bare" is what the load generators (${results.machine.load}) do with nothing between them. A far
-link is a delay line in user space: it shows what SSH's own windows do with a distance, and nothing of TCP's.
+link is a delay line in user space: it shows what SSH's own windows do with a distance, and nothing of TCP's. An idle round trip
+is mostly the waking of idle processors, which bare loopback pays as well: it draws the ratio towards 1.
 
 ![how many times as good as ssh](benchmark.svg)
 

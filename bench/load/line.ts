@@ -6,7 +6,7 @@ import { performance } from "node:perf_hooks";
 
 // What a router keeps before it: beyond that the sender is held up.
 const QUEUE_MS = 50;
-// On an unlimited link, how much may be under way: 640 MiB/s at 100 ms.
+// On an unlimited link, how much may be under way in one direction: 1,280 MiB/s at 100 ms.
 const MOST_UNDER_WAY = 64 * 1024 * 1024;
 
 const [target = 0, roundTripMs = 0, mibPerSecond = 0] = process.argv.slice(2).map(Number);

@@ -9,6 +9,7 @@ import { tempDir } from "../../test/support/temp-dir.ts";
 import { type Bench, type Part, timed, times } from "../bench.ts";
 import { type Control, openControl } from "../control.ts";
 import type { Measure } from "../measures.ts";
+import { memoryOf } from "../memory-of.ts";
 import { masterArguments } from "../subjects.ts";
 
 const COUNT = 1000;
@@ -72,9 +73,7 @@ async function tell({ record }: Bench, tund: Tund, control: Control): Promise<vo
     const taken = await times(READINGS, () => timed(() => control.call("GET", path)));
     for (const value of taken.slice(READINGS / 4)) record(`thousand.${name}`, "tund", value);
   }
-  const { rss } =
-    process.platform === "linux" ? (await import("../memory-of.ts")).memoryOf(tund.pid) : { rss: NaN };
-  record("thousand.memory", "tund", rss);
+  record("thousand.memory", "tund", memoryOf(tund.pid).rss);
   record("thousand.tunctl-list", "tund", await timed(() => tund.tunctl(["list"])));
 }
 
