@@ -28,7 +28,7 @@ export function readOptions(args: readonly string[], all: readonly string[]): Op
     },
   });
   const asked = values.only.split(",");
-  const rounds = Number(values.rounds ?? (values.quick ? 1 : 5));
+  const rounds = Number(values.rounds ?? (values.quick ? 1 : 4));
   const unknown = asked.filter((name) => !all.includes(name));
   if (unknown.length > 0 || !Number.isInteger(rounds) || rounds < 1) throw new Error(USAGE(all));
   return {

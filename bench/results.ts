@@ -88,6 +88,6 @@ is mostly the waking of idle processors, which bare loopback pays as well: it dr
 
 ![how many times as good as ssh](benchmark.svg)
 
-${captionOf(results)}, Linux kernel and all on the same processors. ${verdict(sections)}.
+${captionOf(results)}, all of it on these processors. ${verdict(sections)}.
 
 ${tables(sections)}`;

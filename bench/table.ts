@@ -28,7 +28,7 @@ function cell({ measure, values }: Finding, owner: Owner): string {
 }
 
 /** A mark in a few signs: `≥ 1.3`, or `≤ 60 MiB`. */
-export function markText({ of, least, most }: Mark, unit: string): string {
+function markText({ of, least, most }: Mark, unit: string): string {
   const bound = least === undefined ? `≤ ${most}` : `≥ ${least}`;
   return of === "ratio" ? bound : `${bound} ${unit}`;
 }
