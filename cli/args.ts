@@ -3,6 +3,9 @@ import { parseArgs } from "node:util";
 import { TundError } from "../shared/errors.ts";
 import { nearest } from "./nearest.ts";
 
+/** What a word can be, for completion: one of these words, or a thing that is looked up. A record is a master or a forward. */
+export type Kind = readonly string[] | "files" | "hosts" | "masters" | "records" | "verbs";
+
 /** An option as plain data: a verb lists those that it takes and asks for them by the object itself. */
 export interface Option {
   /** One letter. */
@@ -10,6 +13,8 @@ export interface Option {
   readonly long?: string;
   /** What its value is called in the help. An option without takes none. */
   readonly value?: string;
+  /** What its value can be, as far as that can be known. */
+  readonly takes?: Kind;
   readonly help: string;
 }
 

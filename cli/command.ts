@@ -1,6 +1,6 @@
 // What a verb is, and what it is given to run with.
 import type { Readable } from "node:stream";
-import type { Given, Option } from "./args.ts";
+import type { Given, Kind, Option } from "./args.ts";
 import type { Client } from "./client.ts";
 
 /** The part of a writable stream that tunctl uses. */
@@ -69,6 +69,10 @@ export interface Command {
   readonly options: readonly Option[];
   /** How many positionals it takes at most. */
   readonly most: number;
+  /** What its positionals can be, in their order, as far as that can be known; the last holds for all that follow. */
+  readonly takes?: readonly Kind[];
+  /** Whether its -L, -R and -D name forwards that stand. */
+  readonly namesStanding?: boolean;
   /** What else there is to say, with examples. */
   readonly help: string;
   /** Gives its exit code where it is not 0; what it throws says the code itself. */

@@ -5,20 +5,33 @@ import { type Given, type Option, usageError, valuesOf } from "./args.ts";
 import type { Invocation } from "./command.ts";
 import { servicePorts } from "./services.ts";
 
-const configFile: Option = { short: "F", value: "FILE", help: "ssh_config to read, or none" };
+/** Another ssh_config than the user's own. */
+export const configFile: Option = {
+  short: "F",
+  value: "FILE",
+  takes: "files",
+  help: "ssh_config to read, or none",
+};
 const setting: Option = { short: "o", value: "KEY=VALUE", help: "an ssh_config option; may be repeated" };
 const port: Option = { short: "p", value: "PORT", help: "port of the SSH server" };
 const user: Option = { short: "l", value: "USER", help: "user to log in as" };
-const identity: Option = { short: "i", value: "FILE", help: "identity (private key); may be repeated" };
+const identity: Option = {
+  short: "i",
+  value: "FILE",
+  takes: "files",
+  help: "identity (private key); may be repeated",
+};
 const jump: Option = {
   short: "J",
   value: "HOST[,HOST...]",
+  takes: "hosts",
   help: "connect by way of these hosts",
 };
 /** Not on every verb: where ssh is to be able to drive the master. */
 export const controlPath: Option = {
   short: "S",
   value: "PATH",
+  takes: "files",
   help: "where ssh -S can drive its master, as ControlPath, or none",
 };
 const inet: Option = { short: "4", help: "IPv4 only" };

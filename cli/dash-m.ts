@@ -10,33 +10,39 @@ import { Client } from "./client.ts";
 import type { Context, Invocation } from "./command.ts";
 import { connectionOf, connectionOptions, controlPath } from "./connection-options.ts";
 import { sayAsSsh } from "./fail.ts";
-import { forwardOptions, specsAsSsh } from "./forward-options.ts";
+import { forwardOptions, gateway, specsAsSsh } from "./forward-options.ts";
 import { socket as socketOption } from "./global-options.ts";
 import { endOf, giveAway, type Hold, openHold } from "./hold.ts";
 import { chooseSocket } from "./socket.ts";
-import { FLAGS } from "./ssh-spelling.ts";
+import { FLAGS, ownMaster } from "./ssh-spelling.ts";
 import { remoteRefusal, type SpecText } from "./ssh-texts.ts";
 import { ensureDaemon } from "./start-daemon.ts";
 
 const FAILED = 255; // whatever the reason, as ssh
-const master: Option = { short: "M", help: "" };
-const background: Option = { short: "f", help: "" };
-const quiet: Option = { short: "q", help: "" };
-const verbose: Option = { short: "v", help: "" };
-const logFile: Option = { short: "E", value: "log_file", help: "" };
-const gateway: Option = { short: "g", help: "" };
-const compression: Option = { short: "C", help: "" };
+const background: Option = { short: "f", help: "go to the background once it is ready" };
+const noCommand: Option = { short: "N", help: "no command, which there never is here" };
+const quiet: Option = { short: "q", help: "say nothing on stderr" };
+const verbose: Option = { short: "v", help: "say more" };
+const logFile: Option = {
+  short: "E",
+  value: "FILE",
+  takes: "files",
+  help: "write there what would go to stderr",
+};
+const compression: Option = { short: "C", help: "compress, as ssh_config's Compression" };
 // Options that stand for a setting of ssh_config, with its name.
 const settings = new Map<Option, string>([
-  [{ short: "b", value: "bind_address", help: "" }, "BindAddress"],
-  [{ short: "B", value: "bind_interface", help: "" }, "BindInterface"],
-  [{ short: "c", value: "cipher_spec", help: "" }, "Ciphers"],
-  [{ short: "m", value: "mac_spec", help: "" }, "MACs"],
+  [{ short: "b", value: "ADDRESS", help: "connect from this address of the machine" }, "BindAddress"],
+  [{ short: "B", value: "INTERFACE", help: "connect from the address of this interface" }, "BindInterface"],
+  [{ short: "c", value: "CIPHERS", help: "ciphers, best first" }, "Ciphers"],
+  [{ short: "m", value: "MACS", help: "message authentication codes, best first" }, "MACs"],
 ]);
-const own = [
-  master,
+/** What means something here, but for where the daemon listens. */
+export const masterOptions: readonly Option[] = [
+  ownMaster,
   controlPath,
   background,
+  noCommand,
   quiet,
   verbose,
   logFile,
@@ -46,13 +52,13 @@ const own = [
   ...connectionOptions,
   ...forwardOptions,
 ];
-const known = new Set(own.map(({ short }) => short));
+const known = new Set(masterOptions.map(({ short }) => short));
 // What is for sessions, of which there are none here: taken without complaint.
 const ignored: Option[] = [
   ...Array.from(FLAGS, (short) => ({ short, help: "" })),
   ...Array.from("eIP", (short) => ({ short, value: "value", help: "" })),
 ].filter(({ short }) => !known.has(short));
-const options = [...own, ...ignored, socketOption];
+const options = [...masterOptions, ...ignored, socketOption];
 
 interface Asked {
   invocation: Invocation;
@@ -84,7 +90,7 @@ function misuseOf(
   host: string | undefined,
   command: readonly string[],
 ): string | null {
-  if (valuesOf(given, master).length > 1) return "-MM (ControlMaster ask) is not there: tund asks nobody";
+  if (valuesOf(given, ownMaster).length > 1) return "-MM (ControlMaster ask) is not there: tund asks nobody";
   if (host === undefined) return "usage: tunctl -M -S PATH [options] HOST";
   return command.length > 0 ? "tunctl -M has no sessions: leave the command out, and give -N" : null;
 }

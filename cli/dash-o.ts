@@ -7,20 +7,25 @@ import { Client } from "./client.ts";
 import type { Context } from "./command.ts";
 import { connectionOf, connectionOptions, controlPath } from "./connection-options.ts";
 import { sayAsSsh } from "./fail.ts";
-import { forwardOptions, specsAsSsh } from "./forward-options.ts";
+import { forwardOptions, gateway, specsAsSsh } from "./forward-options.ts";
 import { socket as socketOption } from "./global-options.ts";
 import { answer } from "./print.ts";
 import { chooseSocket } from "./socket.ts";
-import { FLAGS, toward } from "./ssh-spelling.ts";
+import { control, type controlCommands, FLAGS, toward } from "./ssh-spelling.ts";
 import { remoteRefusal, type SpecText } from "./ssh-texts.ts";
 
 const FAILED = 255; // whatever the reason, as ssh
-const command: Option = { short: "O", value: "ctl_cmd", help: "" };
-const quiet: Option = { short: "q", help: "" };
-const gateway: Option = { short: "g", help: "" };
-const known = new Set(
-  [...connectionOptions, ...forwardOptions, command, controlPath, quiet, gateway].map(({ short }) => short),
-);
+const quiet: Option = { short: "q", help: "say nothing on stderr" };
+/** What means something here, but for where the daemon listens. */
+export const controlOptions: readonly Option[] = [
+  control,
+  controlPath,
+  quiet,
+  gateway,
+  ...connectionOptions,
+  ...forwardOptions,
+];
+const known = new Set(controlOptions.map(({ short }) => short));
 // Scripts pass them, and they mean nothing here.
 const ignored: Option[] = [
   ...Array.from(FLAGS)
@@ -30,17 +35,7 @@ const ignored: Option[] = [
     .filter((short) => !known.has(short))
     .map((short) => ({ short, value: "value", help: "" })),
 ];
-const options = [
-  command,
-  controlPath,
-  quiet,
-  gateway,
-  toward,
-  ...connectionOptions,
-  ...forwardOptions,
-  ...ignored,
-  socketOption,
-];
+const options = [...controlOptions, toward, ...ignored, socketOption];
 
 interface Asked {
   context: Context;
@@ -62,7 +57,7 @@ interface Asked {
 /** Runs one command line in ssh's spelling. Gives the exit code; never throws. */
 export async function dashO(argv: readonly string[], context: Context): Promise<number> {
   const { given, positionals, problem } = readArguments(argv, options, "see 'tunctl help'");
-  const [name = "", another] = valuesOf(given, command);
+  const [name = "", another] = valuesOf(given, control);
   const run = Object.hasOwn(commands, name) ? commands[name] : undefined;
   const [host] = positionals;
   // Never silent: ssh complains of its arguments before it has read -q.
@@ -102,13 +97,15 @@ function askedOf(
   };
 }
 
-const commands: Record<string, (asked: Asked) => Promise<number>> = {
+type Run = (asked: Asked) => Promise<number>;
+
+const commands: Record<string, Run> = {
   check: (asked) => withMaster(asked, check),
   forward: (asked) => withMaster(asked, forward),
   cancel: (asked) => withMaster(asked, cancel),
   stop: (asked) => withMaster(asked, stop),
   exit: (asked) => withMaster(asked, exit),
-};
+} satisfies Record<(typeof controlCommands)[number], Run>;
 
 // A master is never made by these: where there is none, ssh finds no socket.
 async function withMaster(asked: Asked, run: (asked: Asked) => Promise<number>): Promise<number> {

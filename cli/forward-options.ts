@@ -41,11 +41,17 @@ const dynamic: Option = {
   help: "dynamic: [bind_address:]port or a path: SOCKS 4, 4a, 5 and HTTP CONNECT",
 };
 
+/** For binds without an address, as in ssh(1). */
+export const gateway: Option = { short: "g", help: "a bind without an address accepts from everywhere" };
+
 const kinds = new Map<Option, ForwardKind>([
   [local, "local"],
   [remote, "remote"],
   [dynamic, "dynamic"],
 ]);
+
+/** Which kind of forward an option names, if it names one. */
+export const kindOf = (option: Option): ForwardKind | undefined => kinds.get(option);
 
 /** What a verb that names forwards takes. */
 export const forwardOptions: readonly Option[] = [...kinds.keys()];

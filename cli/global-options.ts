@@ -4,6 +4,7 @@ import type { Option } from "./args.ts";
 export const socket: Option = {
   long: "socket",
   value: "PATH",
+  takes: "files",
   help: "the daemon's control socket (default: TUND_SOCKET, else where tund puts it)",
 };
 export const json: Option = { long: "json", help: "print JSON" };

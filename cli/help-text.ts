@@ -3,8 +3,38 @@ import { namesOf, type Option, usageError } from "./args.ts";
 import type { Command } from "./command.ts";
 import { globalOptions, version } from "./global-options.ts";
 import { nearest } from "./nearest.ts";
+import { controlCommands } from "./ssh-spelling.ts";
 
-const synopsis = "Usage: tunctl [--socket PATH] [--json] [-q | -v] VERB ...";
+/** What follows the program's name. */
+export const synopsis = "[--socket PATH] [--json] [-q | -v] VERB ...";
+const usageLine = `Usage: tunctl ${synopsis}`;
+
+/** The command lines that are ssh's own. */
+export const sshSpellings: readonly { readonly usage: string; readonly help: string }[] = [
+  {
+    usage: `-O ${controlCommands.join("|")} [options] HOST`,
+    help: `ssh's options, texts and exit codes (255 for a failure). Never connects. 'cancel' exits with 0 whatever
+comes of it, as with ssh: read its stderr, or use 'tunctl cancel'. With -S PATH, the master at PATH.`,
+  },
+  {
+    usage: "-M -S PATH [-f] [-N] [options] HOST",
+    help: "a master as ssh -M makes it: it ends with its link, or with the process that holds it",
+  },
+  { usage: "-W DEST [options] [HOST]", help: "the same as stdio" },
+];
+
+/** What tunctl exits with, but for ssh's spelling, and what it means. */
+export const exitCodes: readonly (readonly [string, string])[] = [
+  ["0", "done"],
+  ["1", "it failed"],
+  ["2", "usage"],
+  ["3", "the daemon is not reachable"],
+  ["4", "no such host or forward"],
+  ["5", "address in use"],
+  ["6", "host key"],
+  ["7", "authentication"],
+  ["8", "timed out"],
+];
 
 /**
  * Finds a verb by its name.
@@ -24,14 +54,14 @@ export function commandNamed(commands: readonly Command[], name: string): Comman
 
 /** A few lines for whoever gave no verb. */
 export const shortHelp = (commands: readonly Command[]): string[] => [
-  synopsis,
+  usageLine,
   `Verbs: ${commands.map((command) => command.name).join(", ")}`,
   "See 'tunctl help' for what they do.",
 ];
 
 /** What `tunctl help` shows. */
 export const overview = (commands: readonly Command[]): string[] => [
-  synopsis,
+  usageLine,
   "",
   "Port forwards over SSH connections that the daemon tund keeps.",
   "",
@@ -42,18 +72,17 @@ export const overview = (commands: readonly Command[]): string[] => [
   ...pairs([...globalOptions, version].map(described)),
   "",
   "In ssh's own spelling:",
-  "  tunctl -O check|forward|cancel|stop|exit [options] HOST",
-  "    ssh's options, texts and exit codes (255 for a failure). Never connects. 'cancel' exits with 0 whatever",
-  "    comes of it, as with ssh: read its stderr, or use 'tunctl cancel'. With -S PATH, the master at PATH.",
-  "  tunctl -M -S PATH [-f] [-N] [options] HOST",
-  "    a master as ssh -M makes it: it ends with its link, or with the process that holds it",
-  "  tunctl -W DEST [options] [HOST]",
-  "    the same as stdio",
+  ...sshSpellings.flatMap(({ usage, help }) => [
+    `  tunctl ${usage}`,
+    ...help.split("\n").map((line) => `    ${line}`),
+  ]),
   "",
   "'tunctl help VERB' says more. HOST may be left out when the daemon has only one.",
-  "Exit codes: 0 done, 1 it failed, 2 usage, 3 the daemon is not reachable, 4 no such host or forward,",
-  "5 address in use, 6 host key, 7 authentication, 8 timed out.",
+  `Exit codes: ${meanings(exitCodes.slice(0, 5))},`,
+  `${meanings(exitCodes.slice(5))}.`,
 ];
+
+const meanings = (codes: typeof exitCodes): string => codes.map((one) => one.join(" ")).join(", ");
 
 /** What `tunctl help VERB` and `tunctl VERB --help` show. */
 export const verbHelp = ({ name, summary, usage, options, help }: Command): string[] => [

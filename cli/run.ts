@@ -19,6 +19,7 @@ interface Request {
 
 /** Runs one command line (without node and the script) in a context. Gives the exit code; never throws. */
 export async function run(argv: readonly string[], context: Context): Promise<number> {
+  if (argv[0] === "__complete") return answerTab(argv.slice(1), context);
   // A host may have a verb's name, but then ssh's spelling has to begin with an option.
   const isVerb = verbs.some(({ name }) => name === argv[0]);
   if (!isVerb && isDashO(argv)) return runDashO(argv, context);
@@ -30,6 +31,11 @@ export async function run(argv: readonly string[], context: Context): Promise<nu
     return fail(context, error);
   }
   return request === undefined ? refuse(context, shortHelp(verbs)) : perform(request, context);
+}
+
+async function answerTab(argv: readonly string[], context: Context): Promise<number> {
+  const { complete } = await import("./completion/complete.ts");
+  return complete(argv, context, verbs);
 }
 
 async function runDashO(argv: readonly string[], context: Context): Promise<number> {

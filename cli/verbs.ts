@@ -2,6 +2,7 @@
 import type { Command } from "./command.ts";
 import { cancel } from "./commands/cancel.ts";
 import { check } from "./commands/check.ts";
+import { completion } from "./commands/completion.ts";
 import { connect } from "./commands/connect.ts";
 import { doctor } from "./commands/doctor.ts";
 import { events } from "./commands/events.ts";
@@ -36,6 +37,7 @@ export const verbs: readonly Command[] = [
   setupSystemd,
   stdio,
   shell,
+  completion,
   version,
   help,
 ];

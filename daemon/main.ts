@@ -12,6 +12,7 @@ import { type Config, loadConfig, muxDirectory, systemdVariables } from "./confi
 import { claimControlSocket, inheritControlSocket } from "./control-socket.ts";
 import { doorkeeper } from "./doorkeeper.ts";
 import type { ListenerKeeper } from "./forwards/listener-keeper.ts";
+import { helpText } from "./help.ts";
 import { createLog } from "./log.ts";
 import { Registry } from "./masters/registry.ts";
 import { limited } from "./masters/limit.ts";
@@ -197,25 +198,8 @@ function onSignals(stop: (signal: NodeJS.Signals) => Promise<void>, log: Log): v
     });
 }
 
-const HELP = `tund ${version}: holds one SSH connection per host, and the forwards that tunctl asks for.
-It takes no arguments and stays in the foreground. Settings are environment variables:
-  TUND_SOCKET          the control socket ($RUNTIME_DIRECTORY or $XDG_RUNTIME_DIR/tund, else under the state directory)
-  TUND_STATE_DIR       the state directory ($STATE_DIRECTORY, else ~/.local/state/tund)
-  TUND_SSH_CONFIG      the -F for every host (default: as ssh does)
-  TUND_CONNECT         hosts to connect at start, with spaces between them
-  TUND_CONTROL_PATH    where ssh -S can drive each master: a ControlPath, none, or ssh_config for what that says
-                       (default: mux/%C beside the control socket)
-  TUND_MUX_FORWARDS    ephemeral or persistent: whether forwards by ssh -O outlive tund (default: ephemeral)
-  TUND_PARK_SECONDS    how long a new connection waits for a link that is away (default: 30)
-  TUND_PARK_MAX        how many do, for each forward (default: 256)
-  TUND_METRICS_LISTEN  [ADDRESS:]PORT on loopback for Prometheus (default: the control socket alone)
-  TUND_LOG_LEVEL       debug, info, warn, error (default: info)
-  TUND_LOG_FORMAT      json, pretty, journal (default: pretty on a terminal)
-SIGHUP dials hosts that have no link anew, as ssh_config is now. SIGTERM and SIGINT end it: listeners close, connections have 5 s; a second signal ends it at once.
-`;
-
 function answer(argument: string): void {
-  if (argument === "--help" || argument === "-h") process.stdout.write(HELP);
+  if (argument === "--help" || argument === "-h") process.stdout.write(helpText);
   else if (argument === "--version" || argument === "-V") process.stdout.write(`tund ${version}\n`);
   else {
     process.stderr.write(`tund: unknown argument '${argument}': it takes none; see tund --help\n`);

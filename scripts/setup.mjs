@@ -107,8 +107,14 @@ function installDependencies() {
 
 const SSHD = "/usr/sbin/sshd";
 
-// The real programs that test/programs sends through forwards, each by the file that shows it is there.
+// The real programs that test/programs sends through forwards, the shells that complete, and what reads man pages, each
+// by the file that shows it is there.
 const programPackages = {
+  "bash-completion": "/usr/share/bash-completion/bash_completion",
+  fish: "/usr/bin/fish",
+  "man-db": "/usr/bin/man",
+  mandoc: "/usr/bin/mandoc",
+  zsh: "/usr/bin/zsh",
   curl: "/usr/bin/curl",
   rsync: "/usr/bin/rsync",
   postgresql: "/usr/lib/postgresql",
@@ -170,8 +176,8 @@ function aptInstall(names) {
   }
 }
 
-const programs = ["dist/tund.cjs", "dist/tunctl.cjs"].map((file) => at(file));
-const sources = ["daemon", "cli", "shared", "scripts/build.mjs", "package.json", "package-lock.json"];
+const programs = ["dist/tund.cjs", "dist/tunctl.cjs", "dist/man/tund.8"].map((file) => at(file));
+const sources = ["daemon", "cli", "shared", "docs/man", "scripts", "package.json", "package-lock.json"];
 
 function newest(path) {
   const stats = statSync(path, { throwIfNoEntry: false });

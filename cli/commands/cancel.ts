@@ -17,6 +17,8 @@ export const cancel: Command = {
   usage: "((-L SPEC | -R SPEC | -D SPEC | ID)... [HOST] | --all [HOST])",
   options: [...forwardOptions, all, drain, close],
   most: Infinity,
+  takes: ["records"],
+  namesStanding: true,
   help: `SPEC is the whole spec or its bind part alone, ID a forward's id or its name. With -L, -R or -D the
 last argument is HOST; without, it is HOST only if a master has that name, and no forward has it as its id.
 

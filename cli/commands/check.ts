@@ -10,6 +10,7 @@ export const check: Command = {
   usage: "[HOST]",
   options: [],
   most: 1,
+  takes: ["masters"],
   help: `Asks the server for a sign of life and waits for it, up to a deadline. With -v it says how long that took.
 
 Examples:

@@ -13,6 +13,7 @@ export const connect: Command = {
   usage: "[options] [HOST]",
   options: [...connectionOptions, controlPath, remember],
   most: 1,
+  takes: ["hosts"],
   help: `Returns when its master is ready, with the LocalForward, RemoteForward and DynamicForward of its
 ssh_config. HOST is [user@]host, an ssh_config alias, or ssh://[user@]host[:port].
 

@@ -12,6 +12,7 @@ export const doctor: Command = {
   usage: "[options] [HOST]",
   options: connectionOptions,
   most: 1,
+  takes: ["hosts"],
   help: `Looks at the daemon's directories and ciphers, and with HOST at what connecting it would come to: the
 configuration, the way there, agent and identities, the server's host key and what it wants of a login.
 Each finding comes with the next step. No secret is sent, and nothing is changed; hosts that lead to

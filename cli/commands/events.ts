@@ -10,6 +10,7 @@ export const events: Command = {
   usage: "[HOST]",
   options: [],
   most: 1,
+  takes: ["masters"],
   help: `A line for each master and forward as it is now, then one for each change of state or of the reason for
 a failure, until it is interrupted. With --json a JSON object a line: {"type":"snapshot",...} first, then
 {"type":"master",...} and {"type":"forward",...}, numbered by "seq" without gaps. A reader that is too

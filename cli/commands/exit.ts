@@ -9,6 +9,7 @@ export const exit: Command = {
   usage: "[HOST]",
   options: [],
   most: 1,
+  takes: ["masters"],
   help: `Cancels and forgets all forwards of the host, and ends its channels and its master now.
 
 Example:

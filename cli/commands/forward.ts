@@ -4,11 +4,9 @@ import { remember, withCaller } from "../caller.ts";
 import type { Command } from "../command.ts";
 import { connectionOf, connectionOptions } from "../connection-options.ts";
 import { warn } from "../fail.ts";
-import { forwardOptions, specsOf } from "../forward-options.ts";
+import { forwardOptions, gateway, specsOf } from "../forward-options.ts";
 import { hostOrOnly } from "../host.ts";
 import { confirm, print } from "../print.ts";
-
-const gatewayPorts: Option = { short: "g", help: "a bind without an address accepts from everywhere" };
 
 const ephemeral: Option = { long: "ephemeral", help: "forget them when the daemon ends" };
 const noWait: Option = { long: "no-wait", help: "record them and return; the daemon keeps trying" };
@@ -32,7 +30,7 @@ export const forward: Command = {
   usage: "(-L SPEC | -R SPEC | -D SPEC)... [options] [HOST]",
   options: [
     ...forwardOptions,
-    gatewayPorts,
+    gateway,
     name,
     ephemeral,
     noWait,
@@ -43,10 +41,13 @@ export const forward: Command = {
     remember,
   ],
   most: 1,
-  help: `SPEC of -L and -R:  [bind_address:]port:host:hostport    /path:host:hostport
-                    [bind_address:]port:/path            /path:/path
-SPEC of -R alone:   [bind_address:]port                  SOCKS on the server
-SPEC of -D:         [bind_address:]port                  /path
+  takes: ["hosts"],
+  help: `SPEC is one of these:
+
+  -L, -R  [bind_address:]port:host:hostport  /path:host:hostport
+          [bind_address:]port:/path          /path:/path
+  -R      [bind_address:]port                for SOCKS on the server
+  -D      [bind_address:]port                /path
 
 Returns when all of them are active. If one cannot be, none of this command's is left.
 They are kept: when the link is lost they come back with it, and when tund is restarted, with tund.
@@ -89,7 +90,7 @@ function wishesOf(given: readonly Given[]): Partial<OpenRequest> {
   const timeoutSeconds = secondsOf(given, timeout, { least: 1, most: 86_400 });
   const idleSeconds = secondsOf(given, idle, { least: 1, most: 604_800 });
   return {
-    ...(has(given, gatewayPorts) && { gatewayPorts: true }),
+    ...(has(given, gateway) && { gatewayPorts: true }),
     ...(has(given, ephemeral) && { ephemeral: true }),
     ...(has(given, noWait) && { wait: false }),
     ...(has(given, onDemand) && { onDemand: true }),

@@ -9,6 +9,7 @@ export const help: Command = {
   usage: "[VERB]",
   options: [],
   most: 1,
+  takes: ["verbs"],
   help: `Examples:
   tunctl help
   tunctl help forward`,

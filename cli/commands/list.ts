@@ -14,6 +14,7 @@ export const list: Command = {
   usage: "[HOST]",
   options: [],
   most: 1,
+  takes: ["masters"],
   help: `One line a forward: its name or id, where it accepts, where its connections go, its state, its
 channels (open now, opened in total, failed, and parked: connections that wait for the link), bytes in
 and out, when it is tried again, and why it failed last. IN is what came from the network to whoever

@@ -9,6 +9,7 @@ export const reconnect: Command = {
   usage: "[HOST]",
   options: [],
   most: 1,
+  takes: ["masters"],
   help: `Returns when the master is ready again, by what ssh_config says now; its forwards come back with it.
 Established channels end. This is also what makes a master go on that was refused for good.
 

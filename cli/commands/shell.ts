@@ -29,6 +29,7 @@ export const shell: Command = {
   usage: "[HOST]",
   options: [],
   most: 1,
+  takes: ["masters"],
   help: `Reads a command a line, with or without the dash: -L, -R, -D SPEC, and -KL, -KR, -KD with the bind part.
 '?' lists them. Answers in ssh's words, on stdout. Ends at end of file, 'exit' or 'quit'. From a script
 it exits 1 if any command failed.

@@ -13,6 +13,7 @@ export const status: Command = {
   usage: "[HOST]",
   options: [],
   most: 1,
+  takes: ["masters"],
   help: `A line for the daemon, then one for each master: its state and since when, the server's software and
 address, the hosts that lead there, the last round trip, reconnects, forwards, open channels, when it
 is retried, and why it failed last.

@@ -13,6 +13,7 @@ export const stdio: Command = {
   usage: "DEST [options] [HOST]",
   options: connectionOptions,
   most: 2,
+  takes: [[], "hosts"],
   help: `Also in ssh's own spelling: tunctl -W DEST [options] [HOST]. DEST is host:port, [v6]:port or the path of a
 Unix socket, as the server sees it. The end of stdin is passed on, and what comes back is still
 printed. Exits when the channel is closed, though stdin be open: 0 in order, 1 if it broke. A stdout

@@ -9,6 +9,7 @@ export const stop: Command = {
   usage: "[HOST]",
   options: [],
   most: 1,
+  takes: ["masters"],
   help: `Cancels and forgets all forwards of the host and takes no new ones. Established channels live on, and the
 master ends with the last of them.
 

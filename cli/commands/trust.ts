@@ -29,6 +29,7 @@ export const trust: Command = {
   usage: "[options] [HOST]",
   options: [given, ...connectionOptions],
   most: 1,
+  takes: ["hosts"],
   help: `Asks the server for its host keys, shows their fingerprints and what known hosts say of them, and records
 those that are new in the user's known_hosts. Compare the fingerprints with what whoever runs the host
 says: 'ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub' there. A key that has changed is not recorded.

@@ -10,6 +10,7 @@ const forwardStates = ["pending", "active", "failed", "closed"];
 const until: Option = {
   long: "for",
   value: "STATE",
+  takes: [...new Set([...masterStates, ...forwardStates])],
   help: "ready for a host, active for a forward, unless given",
 };
 const timeout: Option = { long: "timeout", value: "SECONDS", help: "give up after that long (exit code 8)" };
@@ -21,6 +22,7 @@ export const wait: Command = {
   usage: "(HOST | ID) [--for STATE] [--timeout SECONDS]",
   options: [until, timeout],
   most: 1,
+  takes: ["records"],
   help: `The states of a host are ${masterStates.join(", ")};
 those of a forward (by its id or name) ${forwardStates.join(", ")}.
 A host that was refused for good, or that needs a person, ends the wait for ready with its exit code.

@@ -134,9 +134,8 @@ function listenOn(
     );
     // Stays: accept() can fail later (EMFILE), and the listener must outlive that.
     server.on("error", reject);
-    server.listen(fd === undefined ? { host, port, ipv6Only: true, backlog: BACKLOG } : { fd }, () =>
-      resolve(server),
-    );
+    // With a descriptor Node takes the backlog from beside the options alone.
+    server.listen(fd === undefined ? { host, port, ipv6Only: true } : { fd }, BACKLOG, () => resolve(server));
   });
 }
 
