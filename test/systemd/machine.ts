@@ -80,6 +80,7 @@ export async function install(machine: Machine): Promise<void> {
   await placePrograms(machine, "/usr/lib/tunctl", "/usr/lib/tunctl");
   await machine.sh(`
     mkdir -p /etc/sysusers.d
+    cp /opt/tunctl/dist/man/tund.8 /usr/share/man/man8/
     cp /opt/tunctl/systemd/system/* /etc/systemd/system/
     cp /opt/tunctl/systemd/user/* /etc/systemd/user/
     cp /opt/tunctl/systemd/tund.sysusers /etc/sysusers.d/tund.conf
