@@ -1,127 +1,114 @@
-// `npm run bench`: tund beside `ssh -N -L`, over the same sshd, in the same run. What counts is the ratio of the two: they take
-// turns, round by round, so that whatever else the machine does meets both.
-import { parseArgs } from "node:util";
+// `npm run bench`: tund beside `ssh -N -L`, over the same sshd, in the same run. What counts is the ratio of the two.
 import { startSshd } from "../test/support/sshd.ts";
-import { type Figures, type Generators, type Load, startGenerators } from "./generators.ts";
-import { printTable, type Sample, saveResults } from "./report.ts";
-import { bareSubject, type Setting, startSshSubject, startTundSubject, type Subject } from "./subjects.ts";
+import type { Bench, Part } from "./bench.ts";
+import { startGenerators } from "./generators.ts";
+import type { Sample } from "./measures.ts";
+import { type Options, readOptions } from "./options.ts";
+import { bulk } from "./parts/bulk.ts";
+import { commands } from "./parts/commands.ts";
+import { connections } from "./parts/connections.ts";
+import { crowd } from "./parts/crowd.ts";
+import { far } from "./parts/far.ts";
+import { memory } from "./parts/memory.ts";
+import { roundTrip } from "./parts/round-trip.ts";
+import { streams } from "./parts/streams.ts";
+import { thousand } from "./parts/thousand.ts";
+import { keepResults, publish, readResults, thisMachine } from "./results.ts";
+import { comparison, sectionsOf, tables, verdict } from "./table.ts";
 
-const USAGE = "usage: npm run bench -- [--only throughput|latency|connections] [--rounds N] [--mib N]";
-const PARTS = ["throughput", "latency", "connections"] as const;
-const SAME_CIPHER = "aes128-gcm@openssh.com";
-const ROUND_TRIPS = 2000;
-const CONNECTIONS = 400;
-// As many at a time as a browser opens to one host, and a few more.
-const WIDTH = 8;
+const PARTS: readonly Part[] = [
+  bulk,
+  streams,
+  roundTrip,
+  connections,
+  crowd,
+  far,
+  memory,
+  commands,
+  thousand,
+];
 
-type Part = (typeof PARTS)[number];
-
-interface Options {
-  parts: readonly Part[];
-  rounds: number;
-  mib: number;
-}
-
-function readOptions(args: string[]): Options {
-  const { values } = parseArgs({
-    args,
-    options: {
-      only: { type: "string" },
-      rounds: { type: "string", default: "5" },
-      mib: { type: "string", default: "512" },
-    },
-  });
-  const parts = PARTS.filter((part) => values.only === undefined || values.only === part);
-  const [rounds, mib] = [Number(values.rounds), Number(values.mib)];
-  const whole = [rounds, mib].every((value) => Number.isInteger(value) && value > 0);
-  if (parts.length === 0 || !whole) throw new Error(USAGE);
-  return { parts, rounds, mib };
-}
-
-type Turn = Omit<Sample, "ciphers">;
-type Aim = (ports: Subject["ports"]) => Load;
-
-/** The loads of one round. The cipher is not what a round trip or a new connection waits for: those are measured once. */
-function loadsOf({ parts, mib }: Options, ciphers: string | null): Aim[] {
-  const loads: Record<Part, Aim[]> = {
-    throughput: [
-      ({ source }) => ({ kind: "down", port: source, mib }),
-      ({ sink }) => ({ kind: "up", port: sink, mib }),
-    ],
-    latency: [({ echo }) => ({ kind: "latency", port: echo, count: ROUND_TRIPS })],
-    connections: [({ echo }) => ({ kind: "connections", port: echo, count: CONNECTIONS, width: WIDTH })],
-  };
-  return parts.filter((part) => ciphers === null || part === "throughput").flatMap((part) => loads[part]);
-}
-
-/** One round: every load, on every subject before the next load. */
-async function takeTurns(
-  generators: Generators,
-  subjects: readonly Subject[],
-  loads: readonly Aim[],
-): Promise<Turn[]> {
-  const turns = loads.flatMap((aim) => subjects.map((subject) => ({ subject, load: aim(subject.ports) })));
-  const taken: Turn[] = [];
-  for (const { subject, load } of turns) {
-    const before = subject.processorSeconds();
-    const figures = await generators.measure(load);
-    const spent = subject.processorSeconds() - before;
-    const cost: Figures = "mib" in load ? { processorSecondsPerGiB: (spent * 1024) / load.mib } : {};
-    taken.push({ subject: subject.name, kind: load.kind, figures: { ...figures, ...cost } });
-  }
-  return taken;
-}
-
-/** All subjects with one cipher: a round to warm up, which does not count, then the rounds. */
-async function compare(setting: Setting, generators: Generators, options: Options): Promise<Sample[]> {
-  const { ciphers } = setting;
-  const subjects = [bareSubject(setting.far)];
-  const samples: Sample[] = [];
-  try {
-    subjects.push(await startTundSubject(setting), await startSshSubject(setting));
-    for (let round = 0; round <= options.rounds; round++) {
-      // Who comes second finds the machine warmer: they change places.
-      const order = round % 2 === 0 ? subjects : subjects.toReversed();
-      const taken = await takeTurns(generators, order, loadsOf(options, ciphers));
-      if (round > 0) samples.push(...taken.map((sample) => ({ ...sample, ciphers })));
-      process.stderr.write(round === 0 ? "warm-up" : `, ${round}`);
-    }
-    process.stderr.write("\n");
-    return samples;
-  } finally {
-    for (const subject of subjects) await subject.stop();
-  }
-}
-
-async function main(options: Options): Promise<void> {
-  const generators = await startGenerators();
-  // Without them the measurement under way fails, and everything that was started is ended on the way out.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-    process.once(signal, () => {
-      console.error(`\nbench: interrupted (${signal})`);
-      void generators.stop();
-    });
-  try {
-    const sshd = await startSshd();
+/** Runs the parts one after the other. One that fails is told of, and the others go on; gives what failed. */
+async function runParts(bench: Bench, parts: readonly Part[]): Promise<string[]> {
+  const failed: string[] = [];
+  for (const part of parts) {
+    const started = performance.now();
     try {
-      const samples: Sample[] = [];
-      const ciphers = options.parts.includes("throughput") ? [null, SAME_CIPHER] : [null];
-      for (const one of ciphers) {
-        process.stderr.write(`ciphers: ${one ?? "default"}: rounds: `);
-        samples.push(...(await compare({ sshd, far: generators.far, ciphers: one }, generators, options)));
-      }
-      printTable(samples);
-      console.log(`\nsaved in ${await saveResults(samples, { ...options })}`);
+      await part.run(bench);
+      bench.note(`${part.name}: ${((performance.now() - started) / 1000).toFixed(0)} s`);
+    } catch (error) {
+      if (bench.interrupted.aborted) throw error;
+      bench.note(`${part.name} failed: ${error instanceof Error ? error.message : String(error)}`);
+      failed.push(part.name);
+    }
+  }
+  return failed;
+}
+
+/** Measures on an sshd of its own. Once it is interrupted nothing more is recorded: what is under way fails, and all is ended. */
+async function measure(options: Options, samples: Sample[]): Promise<{ kind: string; failed: string[] }> {
+  const load = await startGenerators();
+  const interrupted = interruption();
+  try {
+    const sshd = await startSshd({ config: ["MaxSessions 1000", "MaxStartups 10000", "LogLevel INFO"] });
+    try {
+      const bench: Bench = {
+        sshd,
+        load,
+        rounds: options.rounds,
+        pace: options.pace,
+        interrupted,
+        record: (name, owner, value) => {
+          interrupted.throwIfAborted();
+          samples.push({ measure: name, owner, value });
+        },
+        note: (text) => console.error(text),
+      };
+      const parts = PARTS.filter(({ name }) => options.parts.includes(name));
+      return { kind: load.kind, failed: await runParts(bench, parts) };
     } finally {
       await sshd.stop();
     }
   } finally {
-    await generators.stop();
+    await load.stop();
   }
 }
 
+/** Aborted by the first signal that asks us to end; a second one ends us at once. */
+function interruption(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.once(signal, () => controller.abort(new Error(`interrupted (${signal})`)));
+  return controller.signal;
+}
+
+async function main(options: Options): Promise<void> {
+  const before = options.compare === null ? null : await readResults(options.compare);
+  // Whatever runs in the background is ended with us: a listener each, and ten masters at once are no leak.
+  process.setMaxListeners(50);
+  const samples: Sample[] = [];
+  const { kind, failed } = await measure(options, samples);
+  const sections = sectionsOf(PARTS, samples);
+  const results = {
+    at: new Date().toISOString(),
+    machine: thisMachine(kind),
+    rounds: options.rounds,
+    samples,
+  };
+  console.log(`${tables(sections)}\n${verdict(sections)}\nload generators: ${kind}`);
+  if (before !== null) console.log(`\n${comparison(sectionsOf(PARTS, before.samples), sections)}`);
+  console.log(`\nkept in ${await keepResults(results, sections)}`);
+  if (options.save) await publish(results, sections);
+  if (failed.length > 0) throw new Error(`failed: ${failed.join(", ")}`);
+}
+
 try {
-  await main(readOptions(process.argv.slice(2)));
+  await main(
+    readOptions(
+      process.argv.slice(2),
+      PARTS.map(({ name }) => name),
+    ),
+  );
 } catch (error) {
   console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;

@@ -1,19 +1,22 @@
-// What is measured: tund, and `ssh -N -L` beside it, each with the same three forwards over the same sshd.
-import { readFileSync } from "node:fs";
+// What is measured: tund, and `ssh -N` beside it, each with the same forwards over the same sshd.
 import { startInBackground } from "../test/support/background.ts";
-import { startTund } from "../test/support/daemon.ts";
+import { startTund, type Tund } from "../test/support/daemon.ts";
 import { eventually } from "../test/support/eventually.ts";
 import { freePort } from "../test/support/free-port.ts";
+import { processorMs } from "../test/support/process-figures.ts";
 import type { Sshd } from "../test/support/sshd.ts";
 import { refuses } from "../test/support/tcp.ts";
 import type { FarPorts } from "./generators.ts";
 
 /** A program under test whose forwards stand. */
 export interface Subject {
-  name: "tund" | "ssh" | "bare";
-  /** The near end of each forward. */
-  ports: FarPorts;
-  /** Processor seconds that it has used so far; NaN where there is no /proc. */
+  name: "tund" | "ssh";
+  pid: number;
+  /** the near end of each forward, and of a SOCKS proxy */
+  ports: FarPorts & { socks: number };
+  /** its daemon, and the way to ask it; null for ssh */
+  tund: Tund | null;
+  /** processor time that it has used so far, in seconds */
   processorSeconds(): number;
   stop(): Promise<void>;
 }
@@ -22,27 +25,31 @@ export interface Subject {
 export interface Setting {
   sshd: Sshd;
   far: FarPorts;
+  /** the name in its ssh_config; testhost if none is given */
+  host?: string;
   /** null: whatever the program prefers */
-  ciphers: string | null;
+  ciphers?: string | null;
 }
 
 /** The arguments that set up the forwards, and where their near ends are. */
-async function forwards({ far, ciphers }: Setting): Promise<{ ports: FarPorts; args: string[] }> {
-  const ports = { source: await freePort(), sink: await freePort(), echo: await freePort() };
+async function forwards({
+  far,
+  host = "testhost",
+  ciphers = null,
+}: Setting): Promise<{ ports: Subject["ports"]; args: string[] }> {
+  const ports = {
+    source: await freePort(),
+    sink: await freePort(),
+    echo: await freePort(),
+    socks: await freePort(),
+  };
   const names = ["source", "sink", "echo"] as const;
   const flags = names.flatMap((name) => ["-L", `127.0.0.1:${ports[name]}:127.0.0.1:${far[name]}`]);
-  return { ports, args: [...(ciphers === null ? [] : ["-o", `Ciphers=${ciphers}`]), ...flags, "testhost"] };
+  const options = ciphers === null ? [] : ["-o", `Ciphers=${ciphers}`];
+  return { ports, args: [...options, ...flags, "-D", `127.0.0.1:${ports.socks}`, host] };
 }
 
-/** Loopback with nothing between the load generators: what they could do at most. */
-export const bareSubject = (far: FarPorts): Subject => ({
-  name: "bare",
-  ports: far,
-  processorSeconds: () => Number.NaN,
-  stop: async () => {},
-});
-
-/** Starts tund, and has it set up the forwards. */
+/** Starts tund, and has it set up the forwards. @throws Error with its log when it cannot */
 export async function startTundSubject(setting: Setting): Promise<Subject> {
   const { ports, args } = await forwards(setting);
   const tund = await startTund({ env: { TUND_SSH_CONFIG: setting.sshd.sshConfig } });
@@ -53,50 +60,70 @@ export async function startTundSubject(setting: Setting): Promise<Subject> {
   }
   return {
     name: "tund",
+    pid: tund.pid,
     ports,
-    processorSeconds: () => processorSeconds(tund.pid),
+    tund,
+    processorSeconds: () => processorMs(tund.pid) / 1000,
     stop: async () => void (await tund.stop()),
   };
 }
 
-/** Starts `ssh -N -L`. */
-export async function startSshSubject(setting: Setting): Promise<Subject> {
+/** The arguments of an ssh that is a master and nothing else. */
+export const masterArguments = (sshd: Sshd, controlPath: string): string[] => [
+  "-F",
+  sshd.sshConfig,
+  "-N",
+  "-o",
+  "BatchMode=yes",
+  "-o",
+  "ExitOnForwardFailure=yes",
+  ...(controlPath === "none" ? ["-o", "ControlPath=none"] : ["-M", "-S", controlPath]),
+];
+
+/** Starts `ssh -N -L`; with a ControlPath, a master that `ssh -O` can speak to. @throws Error with its words when it ends */
+export async function startSshSubject(setting: Setting, controlPath = "none"): Promise<Subject> {
   const { ports, args } = await forwards(setting);
-  const fixed = [
-    "-F",
-    setting.sshd.sshConfig,
-    "-N",
-    "-o",
-    "ExitOnForwardFailure=yes",
-    "-o",
-    "ControlPath=none",
-  ];
-  const ssh = await startInBackground("ssh", [...fixed, ...args], {
+  const { sshd } = setting;
+  const ssh = await startInBackground("ssh", [...masterArguments(sshd, controlPath), ...args], {
     env: process.env,
-    cwd: setting.sshd.directory,
+    cwd: sshd.directory,
   });
   const stop = async (): Promise<void> => {
     ssh.kill("SIGTERM");
     await ssh.end;
   };
   try {
-    // The last one: ssh binds them in the order given.
-    await eventually(async () => ssh.ended() || !(await refuses(ports.echo)));
+    // The last one: ssh binds them in the order given, -D after -L.
+    await eventually(async () => ssh.ended() || !(await refuses(ports.socks)));
     if (ssh.ended()) throw new Error(`ssh ended: ${ssh.log()}`);
   } catch (error) {
     await stop();
     throw error;
   }
-  return { name: "ssh", ports, processorSeconds: () => processorSeconds(ssh.pid), stop };
+  return {
+    name: "ssh",
+    pid: ssh.pid,
+    ports,
+    tund: null,
+    processorSeconds: () => processorMs(ssh.pid) / 1000,
+    stop,
+  };
 }
 
-function processorSeconds(pid: number): number {
+/** Both of them, for as long as `use` takes. */
+export async function withSubjects(
+  setting: Setting,
+  use: (subjects: readonly Subject[]) => Promise<void>,
+): Promise<void> {
+  const tund = await startTundSubject(setting);
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // proc(5): utime and stime are fields 14 and 15, in hundredths of a second; counted from behind the program's name.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return (Number(fields[11]) + Number(fields[12])) / 100;
-  } catch {
-    return Number.NaN;
+    const ssh = await startSshSubject(setting);
+    try {
+      await use([tund, ssh]);
+    } finally {
+      await ssh.stop();
+    }
+  } finally {
+    await tund.stop();
   }
 }

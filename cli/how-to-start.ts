@@ -16,5 +16,5 @@ export function howToStart(): string {
   const { uid, homedir } = userInfo();
   if (uid === 0 && isInstalled("system", homedir)) return "start it with 'systemctl start tund'";
   if (isInstalled("user", homedir)) return "start it with 'systemctl --user start tund'";
-  return "start it with 'tund &', or have systemd do it: 'tunctl setup-systemd'";
+  return "start it with 'tund &', or have systemd do it: 'tunctl setup-systemd --user'";
 }

@@ -97,7 +97,7 @@ async function refuseRival(systemctl: Systemctl, socket: string): Promise<void> 
 function writeUnits({ context }: Invocation, scope: Scope): string[] {
   const { node, tund } = context.programs;
   const source = join(dirname(tund), "..", "systemd");
-  if (!existsSync(join(source, scope))) return []; // a package has put them in place
+  if (!existsSync(join(source, "tund.sysusers"))) return []; // a package has put them in place
   // ProtectHome=yes
   const hidden = [node, tund].find((path) => /^\/(home|root|run\/user)\//.test(path));
   if (scope === "system" && hidden !== undefined)

@@ -19,6 +19,7 @@ import { limited } from "./masters/limit.ts";
 import { serveMux } from "./mux/server.ts";
 import { connect } from "./ssh/connect.ts";
 import { HostResolver } from "./ssh/host-config.ts";
+import { WindowBudget } from "./ssh/receive-window.ts";
 import { assertSsh2, nativeCrypto } from "./ssh/ssh2-private.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { parseMetricsAddress, serveMetrics } from "./metrics-listener.ts";
@@ -33,6 +34,8 @@ const DRAIN_MS = 5000;
 // After a long sleep or a restart everything wants its link at once: neither servers nor we gain by that.
 const MOST_DIALLING = 32;
 const MOST_RESOLVING = 4;
+// What stalled readers on far paths may make us hold, beside what each channel begins with.
+const WINDOW_BUDGET_BYTES = 128 * 1024 * 1024;
 const clock = systemClock;
 
 async function main(): Promise<void> {
@@ -160,10 +163,11 @@ interface Surroundings {
 function makeRegistry(config: Config, { store, keeper, mayEnter, log }: Surroundings): Registry {
   const { person, sshConfig: configFile, controlPath, keepsMuxForwards: isPersistent } = config;
   const resolver = new HostResolver({ person, configFile, controlPath });
+  const windowBudget = new WindowBudget(WINDOW_BUDGET_BYTES);
   const registry: Registry = new Registry({
     resolve: limited(MOST_RESOLVING, (host, options) => resolver.resolve(host, options)),
     dial: limited(MOST_DIALLING, (attempt) =>
-      connect({ ...attempt, clock, log: log.child({ host: attempt.config.host }) }),
+      connect({ ...attempt, clock, windowBudget, log: log.child({ host: attempt.config.host }) }),
     ),
     serveMux: (socket, host) => {
       mayEnter(socket);

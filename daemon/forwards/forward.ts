@@ -72,7 +72,8 @@ export class Forward {
     this.#connections = new Connections({
       onFailure: ({ originator }, error) => {
         this.#fail(error);
-        options.log.info({ from: originator, error: messageOf(error) }, "connection failed");
+        const { code } = asTundError(error);
+        options.log.info({ from: originator, code, error: messageOf(error) }, "connection failed");
         options.onChange(this);
       },
       onEnd: () => {
@@ -120,7 +121,7 @@ export class Forward {
   /** As listen(), for who does not wait: why not stands in the forward itself. */
   listenInTime(): void {
     this.listen().catch((error: unknown) =>
-      this.#options.log.warn({ error: messageOf(error) }, "not listening"),
+      this.#options.log.warn({ code: asTundError(error).code, error: messageOf(error) }, "not listening"),
     );
   }
 

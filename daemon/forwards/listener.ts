@@ -20,6 +20,9 @@ export interface StreamLocalOptions {
   unlink: boolean;
 }
 
+// Node asks for 511, and a client that finds the queue full tries again after a second. The system cuts it to its own limit.
+const BACKLOG = 4096;
+
 const families: Record<string, string[]> = {
   localhost: ["127.0.0.1", "::1"],
   "*": ["0.0.0.0", "::"],
@@ -131,7 +134,8 @@ function listenOn(
     );
     // Stays: accept() can fail later (EMFILE), and the listener must outlive that.
     server.on("error", reject);
-    server.listen(fd === undefined ? { host, port, ipv6Only: true } : { fd }, () => resolve(server));
+    // With a descriptor Node takes the backlog from beside the options alone.
+    server.listen(fd === undefined ? { host, port, ipv6Only: true } : { fd }, BACKLOG, () => resolve(server));
   });
 }
 

@@ -12,6 +12,7 @@ import { gatherIdentities } from "./identities.ts";
 import { authorities, type KnownHost, knownKeyTypes, readKnownHosts } from "./known-hosts.ts";
 import { askKnownHostsCommand } from "./known-hosts-command.ts";
 import { Phases } from "./phases.ts";
+import type { WindowBudget } from "./receive-window.ts";
 import { reach } from "./reach.ts";
 import { keepHostKeys } from "./update-host-keys.ts";
 import type { Wire } from "./wire.ts";
@@ -24,6 +25,8 @@ export interface ConnectOptions {
   wire?: Wire | undefined;
   clock: Clock;
   log: Log;
+  /** shared by all connections */
+  windowBudget: WindowBudget;
   /** ends the attempt, and the connection that it became */
   signal: AbortSignal;
 }
@@ -33,7 +36,7 @@ export interface ConnectOptions {
  * @throws TundError for whatever kept it from coming up
  */
 export async function connect(options: ConnectOptions): Promise<Connection> {
-  const { config, clock, log } = options;
+  const { config, clock, log, windowBudget } = options;
   const phases = new Phases(clock, config.connectTimeoutMs);
   const caller = phases.patient(config.isBatch ? nobody : options.caller);
   const asker = config.isBatch ? withAgents(caller, options.caller) : caller;
@@ -45,7 +48,7 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
     const isLoopback = /^(127\.|::1$|::ffff:127\.)/.test(socket.remoteAddress ?? "");
     const verifier = new HostVerifier({ config, known, caller, log, now: () => clock.now(), isLoopback });
     const client = new Client();
-    const connection = new Connection({ client, socket, config, clock });
+    const connection = new Connection({ client, socket, config, clock, windowBudget });
     const isCertified = authorities(known, hostNameOf(config)).length > 0;
     const certificates = isCertified ? certificateAlgorithms(config) : [];
     const parts = { client, socket, config, phases, verifier, certificates, identities, caller };

@@ -14,8 +14,10 @@ import {
   RemoteListeners,
   type RemoteOpen,
 } from "./remote-listeners.ts";
+import { ReceiveWindows, type WindowBudget } from "./receive-window.ts";
 import type { Wire } from "./wire.ts";
-import { hasUsablePacketSize, ping, serverVersion } from "./ssh2-private.ts";
+import { ping, serverVersion } from "./ssh2-private.ts";
+import { hasUsablePacketSize } from "./ssh2-private-channels.ts";
 
 const GOODBYE_MS = 1000;
 
@@ -39,6 +41,7 @@ interface ConnectionParts {
   socket: Wire;
   config: HostConfig;
   clock: Clock;
+  windowBudget: WindowBudget;
 }
 
 export class Connection {
@@ -48,9 +51,11 @@ export class Connection {
   readonly #clock: Clock;
   readonly #link: Link;
   readonly #listeners: RemoteListeners;
+  readonly #windows: ReceiveWindows;
   #keepalive: Keepalive | undefined;
   #failure: TundError | undefined;
   #roundTripMs: number | null = null;
+  #shortestMs: number | undefined;
   #negotiated: NegotiatedAlgorithms | undefined;
 
   /** The address that was reached, with its port. */
@@ -58,13 +63,18 @@ export class Connection {
   /** Settles when the connection is gone: why, or undefined when it was asked to close. */
   readonly closed: Promise<TundError | undefined>;
 
-  constructor({ client, socket, config, clock }: ConnectionParts) {
+  constructor({ client, socket, config, clock, windowBudget }: ConnectionParts) {
     this.#client = client;
     this.#socket = socket;
     this.#config = config;
     this.#clock = clock;
     this.#link = new Link(socket);
-    this.#listeners = new RemoteListeners(client, this.#link, whereOf(config));
+    this.#windows = new ReceiveWindows(client, {
+      budget: windowBudget,
+      roundTripMs: () => this.#shortestMs,
+      now: () => performance.now(),
+    });
+    this.#listeners = new RemoteListeners(client, (stream) => this.#channel(stream), whereOf(config));
     this.address = formatAddress(socket.remoteAddress ?? config.hostname, config.port);
     let closing = false;
     this.close = () => {
@@ -94,6 +104,7 @@ export class Connection {
   /** Starts what an established connection needs: keepalive, and the rule that any error or FIN is its end. */
   established(): void {
     const { keepaliveIntervalMs: intervalMs, keepaliveCountMax: countMax } = this.#config;
+    this.#windows.begin();
     this.#client.on("error", () => this.#socket.destroy());
     this.#socket.once("end", () => this.#socket.destroy());
     this.#keepalive = new Keepalive({
@@ -194,7 +205,7 @@ export class Connection {
       try {
         start((error, stream) => {
           if (error) return reject(channelFailure(error));
-          if (hasUsablePacketSize(stream)) return resolve({ stream, link: this.#link });
+          if (hasUsablePacketSize(stream)) return resolve(this.#channel(stream));
           stream.close();
           stream.resume();
           return reject(new TundError("CHANNEL_CONNECT_FAILED", "the server offers packets of no size"));
@@ -205,12 +216,18 @@ export class Connection {
     });
   }
 
+  #channel(stream: ClientChannel): Channel {
+    this.#windows.add(stream);
+    return { stream, link: this.#link };
+  }
+
   #ping(onReply: (ms: number | undefined) => void): void {
     const sent = performance.now();
     try {
       ping(this.#client, (failed) => {
         if (failed instanceof Error) return onReply(undefined);
         this.#roundTripMs = Math.round((performance.now() - sent) * 1000) / 1000;
+        this.#shortestMs = Math.min(this.#roundTripMs, this.#shortestMs ?? Infinity);
         return onReply(this.#roundTripMs);
       });
     } catch {

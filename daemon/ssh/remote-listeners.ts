@@ -2,7 +2,6 @@
 import type { Client, ClientChannel } from "ssh2";
 import { TundError } from "../../shared/errors.ts";
 import type { Channel, Originator } from "./channel.ts";
-import type { Link } from "./link.ts";
 
 /** Where the server is asked to listen; `*` is every address. */
 export type RemoteBind = { address: string; port: number } | { path: string };
@@ -26,13 +25,13 @@ type OnOpen = (open: RemoteOpen) => void;
 /** One for each connection. ssh2 itself rejects what was never asked for; here the rest finds its forward, or is rejected. */
 export class RemoteListeners {
   readonly #client: Client;
-  readonly #link: Link;
+  readonly #channelOf: (stream: ClientChannel) => Channel;
   readonly #where: string;
   readonly #owners = new Map<string, OnOpen>();
 
-  constructor(client: Client, link: Link, where: string) {
+  constructor(client: Client, channelOf: (stream: ClientChannel) => Channel, where: string) {
     this.#client = client;
-    this.#link = link;
+    this.#channelOf = channelOf;
     this.#where = where;
     client.on("tcp connection", ({ destIP, destPort, srcIP, srcPort }, accept, reject) =>
       this.#opened(`${destIP}:${destPort}`, { address: srcIP, port: srcPort }, { accept, reject }),
@@ -136,7 +135,7 @@ export class RemoteListeners {
     const onOpen = this.#owners.get(key);
     if (onOpen === undefined) return reject();
     try {
-      return onOpen({ originator, accept: () => ({ stream: accept(), link: this.#link }), reject });
+      return onOpen({ originator, accept: () => this.#channelOf(accept()), reject });
     } catch {
       return reject(); // ssh2 would take an exception of ours for one of the connection's
     }

@@ -3,7 +3,7 @@ declare module "ssh2/lib/protocol/crypto.js" {
   export const bindingAvailable: boolean;
 }
 declare module "ssh2/lib/protocol/Protocol.js" {
-  const Protocol: { prototype: { ping?: unknown; authNone?: unknown; authPassword?: unknown } };
+  const Protocol: { prototype: Record<string, unknown> };
   export default Protocol;
 }
 declare module "ssh2/package.json" {

@@ -1,5 +1,5 @@
-// The one file that touches what ssh2 does not document. Pinned to the version that it was read in, checked at start-up.
-import type { Client, ClientChannel } from "ssh2";
+// The one file, with ssh2-private-channels.ts, that touches what ssh2 does not document. Pinned to the version that it was read in, checked at start-up.
+import type { Client } from "ssh2";
 import { bindingAvailable } from "ssh2/lib/protocol/crypto.js";
 import {
   SUPPORTED_CIPHER,
@@ -14,6 +14,15 @@ import { sshString } from "../wire-format.ts";
 import packageJson from "ssh2/package.json" with { type: "json" };
 
 const SSH2_VERSION = "1.17.0";
+const METHODS = [
+  "ping",
+  "authNone",
+  "authPassword",
+  "directTcpip",
+  "openssh_directStreamLocal",
+  "channelOpenConfirm",
+  "channelWindowAdjust",
+] as const;
 
 interface PrivateClient {
   _callbacks: ((failed?: unknown) => void)[];
@@ -45,17 +54,13 @@ interface PrivateKex {
   negotiated: { serverHostKey: string };
 }
 
-interface PrivateChannel {
-  outgoing: { packetSize: number; id: number };
-}
-
 const inside = (client: Client): PrivateClient => client as unknown as PrivateClient;
 
 /** Checks that the installed ssh2 is the one whose inside this file knows. @throws Error that says what differs */
 export function assertSsh2(): void {
   if (packageJson.version !== SSH2_VERSION)
     throw new Error(`tund needs ssh2 ${SSH2_VERSION} exactly, and ${packageJson.version} is installed`);
-  for (const method of ["ping", "authNone", "authPassword"] as const)
+  for (const method of METHODS)
     if (typeof Protocol.prototype[method] !== "function")
       throw new Error(`ssh2's Protocol has no ${method}()`);
   if (typeof KexInit !== "function") throw new Error("ssh2 has no KexInit");
@@ -85,10 +90,6 @@ export function ping(client: Client, onReply: (failed?: unknown) => void): void 
 
 /** The server's software version (RFC 4253 section 4.2), once it has been read. */
 export const serverVersion = (client: Client): string | null => inside(client)._remoteVer ?? null;
-
-/** A packet size of 0 would make ssh2 loop for ever on the first write. */
-export const hasUsablePacketSize = (channel: ClientChannel): boolean =>
-  (channel as unknown as PrivateChannel).outgoing.packetSize > 0;
 
 /** The server's host key and its signature over the key exchange: to be asked for in the host verifier, and not later. */
 export function hostProof(client: Client): { hostKey: Buffer; signature: Buffer } {

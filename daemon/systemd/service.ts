@@ -25,7 +25,7 @@ interface ServiceOptions extends SystemdConfig {
 /** What the socket unit's descriptor is called: FileDescriptorName=, or the name of the unit. */
 const CONTROL = new Set(["control", "tund.socket"]);
 const STATUS_EVERY_MS = 1000;
-// By then every host has been asked about, and every forward that was saved has its listener.
+// A host that ssh_config cannot be asked about would have its listeners kept, and nobody served, for ever.
 const UNCLAIMED_AFTER_MS = 60_000;
 
 export class Service {
@@ -54,8 +54,10 @@ export class Service {
       this.#status ??= clock.after(STATUS_EVERY_MS, () => {
         this.#status = undefined;
         this.#notifier.tell({ STATUS: statusOf(registry) });
+        if (isRestored(registry)) this.listeners.discardUnclaimed();
       });
     };
+    onChange();
     void registry.watch(undefined, { onChange, onEnd: () => this.#status?.cancel() });
     clock.after(UNCLAIMED_AFTER_MS, () => this.listeners.discardUnclaimed());
     // Told by the loop that serves everything: if it hangs, so does this.
@@ -84,6 +86,10 @@ export class Service {
     this.#options.clock.after(everyMs, () => this.#live(everyMs));
   }
 }
+
+/** Whether every forward that was saved has taken its listener, or will not. */
+const isRestored = (registry: Registry): boolean =>
+  registry.figures().forwards.every(({ kind, state }) => kind === "remote" || state !== "pending");
 
 function statusOf(registry: Registry): string {
   const { masters, forwards } = registry.figures();

@@ -29,7 +29,7 @@ beforeAll(async () => {
   await mkdir(join(home.path, ".ssh", "config.d"), { recursive: true });
   await writeFile(
     join(home.path, ".ssh", "config"),
-    "Host bastion *.example !x\n  User me\nhost=quay # no-alias\nInclude config.d/*.conf\nMatch host z\n",
+    "Host bastion *.example !x ev$(id)il;\n  User me\nhost=quay # no-alias\nInclude config.d/*.conf\nMatch host z\n",
   );
   await writeFile(join(home.path, ".ssh", "config.d", "a.conf"), 'Host "in cluded" harbour\n');
   await writeFile(join(home.path, "identity of mine"), "");
@@ -54,6 +54,10 @@ const cases: [string, () => [string, string]][] = [
   ["an alias of ssh_config", () => ["tunctl connect bas", "tunctl connect bastion"]],
   ["an alias behind =", () => ["tunctl connect qu", "tunctl connect quay"]],
   ["an alias of an included file", () => ["tunctl forward -D 1 harb", "tunctl forward -D 1 harbour"]],
+  [
+    "a name so that the shell will take it as it is",
+    () => ["tunctl connect ev", String.raw`tunctl connect ev\$\(id\)il\;`],
+  ],
   ["one of several jump hosts", () => ["tunctl connect -J bastion,qu", "tunctl connect -J bastion,quay"]],
   ["a forward's name", () => ["tunctl cancel web", "tunctl cancel website"]],
   ["a forward's name to wait for", () => ["tunctl wait web", "tunctl wait website"]],
@@ -185,7 +189,7 @@ describe("what the scripts ask", () => {
     // What needs no daemon is there all the same.
     const { stdout } = await asks(["connect", ""], { TUND_SOCKET: socket });
     expect(stdout).toBe(
-      "words\nbastion\tof ssh_config\nquay\tof ssh_config\nin cluded\tof ssh_config\nharbour\tof ssh_config\n",
+      "words\nbastion\tof ssh_config\nev$(id)il;\tof ssh_config\nquay\tof ssh_config\nin cluded\tof ssh_config\nharbour\tof ssh_config\n",
     );
   });
 

@@ -8,6 +8,7 @@ import { createMetrics, type Metrics } from "../../daemon/metrics.ts";
 import { serveMux } from "../../daemon/mux/server.ts";
 import { connect } from "../../daemon/ssh/connect.ts";
 import { HostResolver } from "../../daemon/ssh/host-config.ts";
+import { WindowBudget } from "../../daemon/ssh/receive-window.ts";
 import { type Clock, systemClock } from "../../shared/clock.ts";
 import { silent } from "./silent-log.ts";
 import { tempDir } from "./temp-dir.ts";
@@ -25,10 +26,11 @@ export async function startInProcess(sshConfig: string, clock: Clock = systemClo
   const controlPath = join(directory.path, "mux-%C");
   const person = { home: directory.path, uid: 0, username: "me", env: {} };
   const resolver = new HostResolver({ person, configFile: sshConfig, controlPath });
+  const windowBudget = new WindowBudget(0);
   const registry: Registry = new Registry({
     serveMux: (socket, host) => serveMux(socket, host, { registry, isPersistent: false, clock, log: silent }),
     resolve: (host, options) => resolver.resolve(host, options),
-    dial: (attempt) => connect({ ...attempt, clock, log: silent }),
+    dial: (attempt) => connect({ ...attempt, clock, windowBudget, log: silent }),
     clock,
     store: { save: () => Promise.resolve() },
     parking: { ms: 30_000, most: 256 },

@@ -77,20 +77,34 @@ export async function bootMachine(): Promise<Machine> {
 
 /** Puts tund there as a package does: programs, units, user; nothing is started. */
 export async function install(machine: Machine): Promise<void> {
+  await placePrograms(machine, "/usr/lib/tunctl", "/usr/lib/tunctl");
   await machine.sh(`
-    mkdir -p /usr/lib/tunctl/node_modules /etc/sysusers.d
-    cp /opt/tunctl/dist/*.cjs /opt/tunctl/dist/*.node /usr/lib/tunctl/
-    for package in ssh2 asn1 bcrypt-pbkdf safer-buffer tweetnacl; do
-      cp -r /opt/tunctl/node_modules/$package /usr/lib/tunctl/node_modules/
-    done
-    chmod -R a+rX /usr/lib/tunctl
-    ln -s ../lib/tunctl/tund.cjs /usr/bin/tund
-    ln -s ../lib/tunctl/tunctl.cjs /usr/bin/tunctl
+    mkdir -p /etc/sysusers.d
+    cp /opt/tunctl/dist/man/tund.8 /usr/share/man/man8/
     cp /opt/tunctl/systemd/system/* /etc/systemd/system/
     cp /opt/tunctl/systemd/user/* /etc/systemd/user/
     cp /opt/tunctl/systemd/tund.sysusers /etc/sysusers.d/tund.conf
     systemd-sysusers
     systemctl daemon-reload`);
+}
+
+/** Puts tund there as `npm install -g` does: programs alone, and the units where the package has them. */
+export async function installByNpm(machine: Machine): Promise<void> {
+  const place = "/usr/local/lib/node_modules/tunctl";
+  await placePrograms(machine, place, `${place}/dist`);
+  await machine.sh(`cp -r /opt/tunctl/systemd ${place}/`);
+}
+
+async function placePrograms(machine: Machine, place: string, dist: string): Promise<void> {
+  await machine.sh(`
+    mkdir -p ${place}/node_modules ${dist}
+    cp /opt/tunctl/dist/*.cjs /opt/tunctl/dist/*.node ${dist}/
+    for package in ssh2 asn1 bcrypt-pbkdf safer-buffer tweetnacl; do
+      cp -r /opt/tunctl/node_modules/$package ${place}/node_modules/
+    done
+    chmod -R a+rX ${place}
+    ln -s ${dist}/tund.cjs /usr/bin/tund
+    ln -s ${dist}/tunctl.cjs /usr/bin/tunctl`);
   // Node may be where no service finds it, or no other user may look.
   if (spawnSync("test", ["-x", "/usr/bin/node"]).status !== 0)
     await machine.sh(`cp '${realpathSync(process.execPath)}' /usr/local/bin/node`);
