@@ -55,6 +55,8 @@ if (!hasLintian) console.log("skipped: lintian is not installed");
   let world: World;
   let before: string[];
   let [older, newer] = ["", ""];
+  /** pid of a daemon of hers */
+  let alice = "";
   const sh = (script: string) => world.machine.sh(script);
   const property = (name: string): Promise<string> => sh(`systemctl show tund.service -p ${name} --value`);
   const states = (verb: string): Promise<string> => sh(`systemctl ${verb} tund.socket tund.service || true`);
@@ -70,6 +72,8 @@ if (!hasLintian) console.log("skipped: lintian is not installed");
     world = await makeWorld(async (machine) => {
       // Images for containers forbid packages to start anything.
       await machine.sh("rm -f /usr/sbin/policy-rc.d");
+      await machine.sh("useradd -m alice; loginctl enable-linger alice");
+      await eventually(() => machine.sh("systemctl is-active user@$(id -u alice)"));
       before = (await machine.sh(listFiles)).split("\n");
       await machine.sh(`dpkg -i ${seen}/${older}`);
     });
@@ -152,18 +156,22 @@ if (!hasLintian) console.log("skipped: lintian is not installed");
     expect(await sh("dpkg-query -W -f '${Version}' tunctl")).toBe("1.1.0");
   });
 
-  it("leaves what the administrator has stopped and disabled as it is", async () => {
+  it("leaves what the administrator has stopped and disabled as it is, and people's own daemons", async () => {
+    await sh("systemctl --user -M alice@ start tund.service");
+    alice = await sh("systemctl --user -M alice@ show tund.service -p MainPID --value");
     await sh("systemctl disable --now tund.socket tund.service 2>&1");
     await install(newer);
     expect(await states("is-active")).toBe("inactive\ninactive");
     expect(await states("is-enabled")).toBe("disabled\ndisabled");
     await sh("systemctl enable --now tund.socket tund.service 2>&1");
+    await sh(`kill -0 ${alice}`);
   });
 
-  it("keeps settings and state when it is removed, and takes units and daemon away", async () => {
+  it("keeps settings and state when it is removed, and takes units and daemons away", async () => {
     const pid = await property("MainPID");
     await sh("dpkg -r tunctl 2>&1");
     expect(await sh(`kill -0 ${pid} 2>&1 || true`)).toMatch(/No such process/);
+    expect(await sh(`kill -0 ${alice} 2>&1 || true`)).toMatch(/No such process/);
     expect(await sh("systemctl list-unit-files --no-legend 'tund*' || true")).toBe("");
     expect(await states("is-active")).toBe("inactive\ninactive");
     await sh("test -f /etc/default/tund -a -f /var/lib/tund/state.json -a -f /var/lib/tund/.ssh/id_test");
