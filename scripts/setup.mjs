@@ -113,6 +113,7 @@ const programPackages = {
   "bash-completion": "/usr/share/bash-completion/bash_completion",
   fish: "/usr/bin/fish",
   "man-db": "/usr/bin/man",
+  lintian: "/usr/bin/lintian",
   mandoc: "/usr/bin/mandoc",
   zsh: "/usr/bin/zsh",
   curl: "/usr/bin/curl",
