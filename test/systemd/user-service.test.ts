@@ -63,7 +63,7 @@ tund runs on /run/user/${uid}/tund/tund.sock, and will from your login on`,
     expect(await as("alice", "systemctl --user show tund -p MainPID --value")).not.toBe(before);
     await isAnswering();
     const { served, ...others } = await visitors.close();
-    expect(served).toBeGreaterThan(20);
+    expect(served).toBeGreaterThan(5);
     expect(others).toMatchObject({ refused: 0, reset: 0, late: 0 });
   });
 
