@@ -12,6 +12,7 @@ import { type Config, loadConfig, muxDirectory, systemdVariables } from "./confi
 import { claimControlSocket, inheritControlSocket } from "./control-socket.ts";
 import { doorkeeper } from "./doorkeeper.ts";
 import type { ListenerKeeper } from "./forwards/listener-keeper.ts";
+import { letHeapGrow } from "./heap.ts";
 import { helpText } from "./help.ts";
 import { createLog } from "./log.ts";
 import { Registry } from "./masters/registry.ts";
@@ -42,6 +43,7 @@ async function main(): Promise<void> {
   const [argument] = process.argv.slice(2);
   if (argument !== undefined) return answer(argument);
   assertSsh2();
+  letHeapGrow(process.versions.v8);
   process.umask(0o077); // what it makes is its user's alone, sockets from their first instant
   const config = loadConfig(process.env, process.stderr.isTTY);
   for (const name of systemdVariables) delete process.env[name];

@@ -45,6 +45,7 @@ const roomOf = (file: string): string => {
 const arrows: Record<string, string[]> = {
   "daemon/main.ts": [
     "daemon/config.ts",
+    "daemon/heap.ts",
     "daemon/help.ts",
     "daemon/log.ts",
     "daemon/control-socket.ts",
@@ -71,6 +72,7 @@ const arrows: Record<string, string[]> = {
   "daemon/self-check.ts": ["shared"],
   "daemon/config.ts": ["daemon/ssh", "daemon/systemd", "shared"],
   "daemon/help.ts": ["daemon/config.ts", "shared"],
+  "daemon/heap.ts": [],
   "daemon/native": [],
   "daemon/doorkeeper.ts": ["daemon/native", "shared"],
   "daemon/systemd": ["daemon/masters", "daemon/forwards", "daemon/native", "shared"],

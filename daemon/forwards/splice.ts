@@ -13,6 +13,10 @@ export interface ByteCount {
 // one writev of them. A small packet goes out at once: waiting would cost a keystroke some 40 µs.
 const BULK_BYTES = 16 * 1024;
 
+// As much as Node reads at once. A read that is this long is followed by up to 31 more before anything else has its turn
+// (libuv's uv__read), and a keystroke on another channel would wait for all of them.
+const LONGEST_READ_BYTES = 64 * 1024;
+
 // What may wait in the socket for a slow reader before the channel is paused; the channel's window bounds the rest.
 const SOCKET_QUEUE_BYTES = 512 * 1024;
 
@@ -71,13 +75,12 @@ function pumpOut(socket: Socket, { stream, link }: Channel, bytes: ByteCount): v
   socket.on("data", (chunk: Buffer) => {
     if (link.gone) return void socket.destroy();
     bytes.out += chunk.length;
-    if (!stream.write(chunk)) {
-      socket.pause();
-      stream.once("drain", resume);
-    } else if (link.congested) {
-      socket.pause();
-      link.whenDrained(resume);
-    }
+    const hasRoom = stream.write(chunk);
+    if (hasRoom && !link.congested && chunk.length < LONGEST_READ_BYTES) return;
+    socket.pause();
+    if (!hasRoom) stream.once("drain", resume);
+    else if (link.congested) link.whenDrained(resume);
+    else setImmediate(resume);
   });
   whenEnded(socket, () => {
     if (!link.gone) stream.end();
