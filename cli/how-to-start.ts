@@ -15,6 +15,8 @@ export function howToStart(): string {
   if (!existsSync("/run/systemd/system")) return "start it with 'tund' (or 'tund &')";
   const { uid, homedir } = userInfo();
   if (uid === 0 && isInstalled("system", homedir)) return "start it with 'systemctl start tund'";
-  if (isInstalled("user", homedir)) return "start it with 'systemctl --user start tund'";
+  // Its directory is closed to others, and can be seen all the same.
+  const machines = uid !== 0 && existsSync("/run/tund") ? " (the machine's is root's: 'sudo tunctl')" : "";
+  if (isInstalled("user", homedir)) return `start it with 'systemctl --user start tund'${machines}`;
   return "start it with 'tund &', or have systemd do it: 'tunctl setup-systemd --user'";
 }
