@@ -3,11 +3,13 @@ import { startProxy } from "../faults/proxy.ts";
 import { digestOf, digestOfPoured, pour } from "../plumbing/pump.ts";
 import { startTund } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
+import { echoServer } from "../support/echo.ts";
 import { startFarEnd } from "../support/far-end.ts";
 import { freePort } from "../support/free-port.ts";
 import { residentBytes } from "../support/process-figures.ts";
+import { startSshServer } from "../support/ssh-server.ts";
 import { startSshd } from "../support/sshd.ts";
-import { dialLoopback } from "../support/tcp.ts";
+import { dialLoopback, echoed } from "../support/tcp.ts";
 
 const MIB = 1024 * 1024;
 const SIZE = 96 * MIB;
@@ -52,3 +54,27 @@ it("carries a far download whose reader stops and goes on, holds a bounded part 
   await poured;
   expect(await digest).toBe(digestOfPoured(SIZE));
 }, 60_000);
+
+it("takes a path for as near as the quickest open of a channel was, however late the server answers keepalives", async () => {
+  const server = await startSshServer();
+  server.switches.answersAfterMs = 60;
+  const tund = await startTund({ env: { TUND_SSH_CONFIG: server.sshConfig } });
+  const echo = await echoServer();
+  onTestFinished(async () => {
+    await tund.stop();
+    await server.close();
+    await echo.close();
+  });
+  const port = await freePort();
+  const forward = ["forward", "-L", `${port}:127.0.0.1:${echo.port}`, "fake"];
+  expect(await tund.tunctl(forward)).toMatchObject({ code: 0 });
+  // The second keepalive is behind it, and has made the path look far.
+  expect(await tund.tunctl(["check", "fake"])).toMatchObject({ code: 0 });
+
+  const connection = await dialLoopback(port);
+  await echoed(connection, "hello");
+  connection.destroy();
+
+  // A far path's window is 2 MiB.
+  expect(server.windows()[0]).toBeLessThan(MIB);
+});

@@ -11,6 +11,8 @@ export interface Switches {
   open: "connect" | "refuse" | "never";
   /** whether the first login is let in */
   authentication: "accept" | "refuse" | "never";
+  /** how late a keepalive is answered, in milliseconds */
+  answersAfterMs: number;
 }
 
 export interface SshServer {
@@ -23,6 +25,8 @@ export interface SshServer {
   logins: () => number;
   /** channels that are open now */
   channels: () => number;
+  /** what each channel was granted when its first data came, in bytes */
+  windows: () => readonly number[];
   /** resets every connection */
   drop(): void;
   /** stops reading and answering, without closing anything */
@@ -37,10 +41,11 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
   const hostKey = makeHostKey();
   const identity = makeHostKey();
   const directory = await mkdtemp(join(tmpdir(), "t-"));
-  const switches: Switches = { open: "connect", authentication: "accept" };
+  const switches: Switches = { open: "connect", authentication: "accept", answersAfterMs: 0 };
   const sockets = new Set<Socket>();
   const clients = new Set<Connection>();
   const channels = new Set<ServerChannel>();
+  const windows: number[] = [];
   let logins = 0;
 
   const server = new Server({ hostKeys: [hostKey.private] }, (client) => {
@@ -55,6 +60,13 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
       logins++;
       clients.add(client);
     });
+    // ssh2 refuses keepalives by itself, as a server should.
+    const { _protocol: protocol } = client as unknown as { _protocol: { requestFailure(): void } };
+    const refuse = protocol.requestFailure.bind(protocol);
+    protocol.requestFailure = () => {
+      if (switches.answersAfterMs === 0) refuse();
+      else setTimeout(refuse, switches.answersAfterMs);
+    };
     client.on("tcpip", (accept, reject, { destIP, destPort }) => {
       if (switches.open === "never") return;
       if (switches.open === "refuse") return reject();
@@ -65,6 +77,8 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
         channels.add(channel);
         channel.on("close", () => channels.delete(channel));
         socket.removeAllListeners("error").on("error", () => channel.close());
+        const { outgoing } = channel as unknown as { outgoing: { window: number } };
+        channel.once("data", () => windows.push(outgoing.window));
         channel.pipe(socket).pipe(channel);
       });
     });
@@ -107,6 +121,7 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
     connections: () => clients.size,
     logins: () => logins,
     channels: () => channels.size,
+    windows: () => windows,
     drop: () => sockets.forEach((socket) => socket.resetAndDestroy()),
     freeze: () =>
       sockets.forEach((socket) => {
