@@ -110,11 +110,13 @@ function writeUnits({ context }: Invocation, scope: Scope): string[] {
     (name) => [join(source, scope, name), join(target, name)] as const,
   );
   if (scope === "system") files.push([join(source, "tund.sysusers"), "/etc/sysusers.d/tund.conf"]);
+  const command = `=${quoted(node)} ${quoted(tund)}\n`;
   return files.map(([from, to]) => {
     mkdirSync(dirname(to), { recursive: true });
+    // By a function, for which a $ in the path is nothing special.
     writeFileSync(
       to,
-      readFileSync(from, "utf8").replace("=/usr/bin/tund\n", `=${quoted(node)} ${quoted(tund)}\n`),
+      readFileSync(from, "utf8").replace("=/usr/bin/tund\n", () => command),
     );
     return to;
   });

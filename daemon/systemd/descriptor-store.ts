@@ -60,8 +60,9 @@ export class DescriptorStore implements ListenerKeeper {
     this.#isFrozen = true;
   }
 
-  /** Closes what nobody asked for. */
+  /** Closes what nobody asked for; not once the daemon ends, since its successor may ask. */
   discardUnclaimed(): void {
+    if (this.#isFrozen) return;
     for (const [where, fd] of this.#inherited) {
       closeSync(fd);
       this.#remove(where);
