@@ -60,6 +60,7 @@ interface Programs {
   kind: string;
   far: readonly string[];
   near: readonly string[];
+  line: readonly string[];
   remove: () => Promise<void>;
 }
 
@@ -80,8 +81,8 @@ async function programs(): Promise<Programs> {
     return program;
   };
   try {
-    const [far, near] = await Promise.all([compile("far"), compile("near")]);
-    return { kind: "C", far: [far], near: [near], remove: () => directory.remove() };
+    const [far, near, line] = await Promise.all([compile("far"), compile("near"), compile("line")]);
+    return { kind: "C", far: [far], near: [near], line: [line], remove: () => directory.remove() };
   } catch (error) {
     const why = String(error).split("\n")[0];
     console.error(
@@ -91,6 +92,7 @@ async function programs(): Promise<Programs> {
       kind: "TypeScript",
       far: interpreted("far.ts"),
       near: interpreted("near.ts"),
+      line: interpreted("line.ts"),
       remove: () => directory.remove(),
     };
   }
@@ -128,7 +130,7 @@ async function end(child: Child): Promise<void> {
 
 /** Compiles and starts what the forwards lead to. Who asks for it stops it. @throws Error when it does not start */
 export async function startGenerators(): Promise<Generators> {
-  const { kind, far: farProgram, near, remove } = await programs();
+  const { kind, far: farProgram, near, line, remove } = await programs();
   const farChild = start(farProgram);
   const far = await answerOf<FarPorts>(farChild, "the far load generator");
   const begin = async (load: string, ...args: number[]): Promise<Held> => {
@@ -151,7 +153,7 @@ export async function startGenerators(): Promise<Generators> {
     hold: (port, count) => begin("hold", port, count),
     stall: (port, count) => begin("stall", port, count),
     startLine: async (...args) => {
-      const child = start(interpreted("line.ts"), args);
+      const child = start(line, args);
       const { port } = await answerOf<{ port: number }>(child, "the far link");
       return { port, stop: () => end(child) };
     },

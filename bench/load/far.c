@@ -1,18 +1,6 @@
 /* What the forwards lead to: a source, a sink and an echo, each on a port of its own, until stdin ends. far.ts is its like. */
 #include "load.h"
 
-enum { BACKLOG = 4096 };
-
-static int listen_anywhere(int *port) {
-  struct sockaddr_in at = loopback(0);
-  socklen_t length = sizeof at;
-  int fd = socket(AF_INET, SOCK_STREAM, 0);
-  if (bind(fd, (struct sockaddr *)&at, sizeof at) != 0 || listen(fd, BACKLOG) != 0) fail("listen");
-  getsockname(fd, (struct sockaddr *)&at, &length);
-  *port = ntohs(at.sin_port);
-  return fd;
-}
-
 static void *pour(void *connection) {
   int fd = (int)(intptr_t)connection;
   while (send(fd, chunk, CHUNK, MSG_NOSIGNAL) > 0) continue;

@@ -5,15 +5,8 @@
 #include "load.h"
 #include <signal.h>
 #include <sys/resource.h>
-#include <time.h>
 
 enum { PING = 64, PATIENCE_S = 60, MOST_TRIPS = 1 << 21 };
-
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static int dial(int port) {
   struct sockaddr_in at = loopback(port);

@@ -39,8 +39,8 @@ const measures: readonly Measure[] = LINKS.flatMap((link) =>
 async function over(bench: Bench, link: Link): Promise<void> {
   const { sshd, load } = bench;
   const { roundTripMs } = link;
-  // By then windows that grow with the distance have grown.
-  const how = { warmMs: 1000 + 5 * roundTripMs, runMs: 1500, blockKib: 128 };
+  // By then windows that grow with the distance have grown, and so has sshd's own buffer: it stalls for two seconds meanwhile.
+  const how = { warmMs: 3500 + 5 * roundTripMs, runMs: 2000, blockKib: 128 };
   // A line alone has no windows to grow.
   const brief = { ...how, warmMs: 200 + 2 * roundTripMs, runMs: 700 };
   const take = async (way: Way, ports: { source: number; sink: number }, duration = how): Promise<number> => {

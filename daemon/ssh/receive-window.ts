@@ -10,7 +10,12 @@ const MIB = 1024 * KIB;
 // it goes by the round trip: as much as comes in that time at 200 MB/s.
 const FIRST_FAR_WINDOW = 2 * MIB;
 const FIRST_BYTES_PER_MS = 200_000;
-const MOST = 64 * MIB;
+
+// Where its own link is the slower one, OpenSSH's server reads ahead of it as far as the window lets it, into a buffer that
+// it copies whole for each 32 KiB more (sshbuf_allocate): 0.2 s for the first 4 MiB, two seconds for 16, once in a channel's
+// life. That is its limit, and once it is reached the copying goes on for ever, at 5 MB/s.
+const MOST = 16 * MIB;
+const SPARE = 4 * MIB; // beyond what is under way
 // The peer hears of more when a quarter of the window is free, so that it seldom stands still.
 const GRANT_SHARE = 4;
 const LARGEST_GRANT = 512 * KIB;
@@ -63,6 +68,8 @@ export class ReceiveWindow {
   #growth = 0;
   #since: number;
   #arrived = 0;
+  /** what came in the round trip before this one */
+  #before = 0;
 
   /** @param grant tells the peer of so many bytes more */
   constructor(stream: WindowedStream, parts: WindowParts, grant: (bytes: number) => void) {
@@ -111,7 +118,7 @@ export class ReceiveWindow {
     return Math.min(FIRST_FAR_WINDOW, Math.max(FIRST_WINDOW, Math.round(bytes)));
   }
 
-  // Two bandwidth-delay products, reached in large steps: while it is the window that limits the rate, it is four.
+  // Two bandwidth-delay products, or one and the spare. One lean round trip says more of the scheduler than of the path.
   #measure(length: number): void {
     this.#arrived += length;
     const roundTripMs = this.#parts.roundTripMs() ?? 0;
@@ -119,11 +126,12 @@ export class ReceiveWindow {
     const ms = now - this.#since;
     if (ms < Math.max(roundTripMs, SHORTEST_SPAN_MS)) return;
     const perRoundTrip = (this.#arrived * roundTripMs) / ms;
-    const isLimiting = perRoundTrip > (this.#first + this.#growth) * 0.75;
-    const size = Math.min(MOST, Math.round(perRoundTrip * (isLimiting ? 4 : 2)));
-    const wanted = Math.max(0, size - this.#first);
+    const product = Math.max(perRoundTrip, this.#before);
+    this.#before = perRoundTrip;
     this.#since = now;
     this.#arrived = 0;
+    const size = Math.min(MOST, Math.round(product + Math.min(product, SPARE)));
+    const wanted = Math.max(0, size - this.#first);
     if (wanted < this.#growth / 4) this.#growth = Math.round(this.#growth / 2);
     else if (wanted > this.#growth && this.#stream.readableLength === 0) this.#grow(wanted);
   }

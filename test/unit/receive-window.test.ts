@@ -53,14 +53,14 @@ describe("a receive window", () => {
     expect(state.granted).toBeLessThanOrEqual(FIRST_WINDOW);
   });
 
-  it("grows on a far path until it no longer limits the rate, and to 64 MiB at most", () => {
+  it("grows on a far path until it no longer limits the rate, and to 16 MiB at most", () => {
     const { roundTrip } = path({ roundTripMs: 100 });
     const first = roundTrip();
     expect(first).toBeLessThanOrEqual(2 * MIB);
     let most = first;
     for (let round = 0; round < 20; round++) most = Math.max(most, roundTrip());
-    expect(most).toBeGreaterThan(48 * MIB);
-    expect(most).toBeLessThanOrEqual(64 * MIB);
+    expect(most).toBeGreaterThan(15 * MIB);
+    expect(most).toBeLessThanOrEqual(16 * MIB);
   });
 
   it("keeps about two bandwidth-delay products outstanding where the path is the limit", () => {
@@ -69,6 +69,24 @@ describe("a receive window", () => {
     for (let round = 0; round < 30; round++) roundTrip();
     expect(state.granted).toBeGreaterThan(rate * 100);
     expect(state.granted).toBeLessThan(rate * 100 * 4);
+  });
+
+  it("grants no more than 4 MiB beyond what is under way", () => {
+    const rate = 100_000; // bytes a ms: 10 MB in a round trip
+    const { roundTrip, state } = path({ roundTripMs: 100, rate });
+    for (let round = 0; round < 30; round++) roundTrip();
+    expect(state.granted).toBeGreaterThan(rate * 100 + 3 * MIB);
+    expect(state.granted).toBeLessThan(rate * 100 + 4.5 * MIB);
+  });
+
+  it("takes no notice of a single lean round trip", () => {
+    const { roundTrip, state, window } = path({ roundTripMs: 100 });
+    for (let round = 0; round < 20; round++) roundTrip();
+    state.now += 100;
+    state.granted -= PACKET;
+    expect(window.receive(packet)).toBe(true);
+    roundTrip();
+    expect(roundTrip()).toBeGreaterThan(15 * MIB);
   });
 
   it("grants a stalled reader no more than it had, and all of that once it reads again", () => {
@@ -107,11 +125,11 @@ describe("a receive window", () => {
   });
 
   it("gives back what it no longer uses, and not before the peer has used it", () => {
-    const budget = new WindowBudget(64 * MIB);
+    const budget = new WindowBudget(16 * MIB);
     const { roundTrip, state, window } = path({ roundTripMs: 100, budget });
     for (let round = 0; round < 20; round++) roundTrip();
     const before = budget.take(0) + state.granted;
-    expect(before).toBeGreaterThan(32 * MIB);
+    expect(before).toBeGreaterThan(14 * MIB);
     // A trickle: one packet in a round trip.
     const trickle = () => {
       state.now += 100;
@@ -123,8 +141,8 @@ describe("a receive window", () => {
       trickle();
       const now = budget.take(Infinity);
       left += now;
-      expect(left + Math.max(0, state.granted - 2 * MIB)).toBeLessThanOrEqual(64 * MIB);
+      expect(left + Math.max(0, state.granted - 2 * MIB)).toBeLessThanOrEqual(16 * MIB);
     }
-    expect(left).toBeGreaterThan(60 * MIB);
+    expect(left).toBeGreaterThan(13 * MIB);
   });
 });
