@@ -9,7 +9,7 @@ export interface ByteCount {
   out: number;
 }
 
-// Bulk data comes in packets of 32 KiB, two or more to a read: holding such a packet back until the turn is over makes
+// Bulk data comes in packets of 32 KiB, two or more to a read: holding such a packet back until the read is over makes
 // one writev of them. A small packet goes out at once: waiting would cost a keystroke some 40 µs.
 const BULK_BYTES = 16 * 1024;
 
@@ -44,19 +44,21 @@ export function splice(socket: Socket, channel: Channel, bytes: ByteCount, onEnd
 }
 
 /** From the channel to the socket. */
-function pumpIn(socket: Socket, { stream }: Channel, bytes: ByteCount): void {
+function pumpIn(socket: Socket, { stream, link }: Channel, bytes: ByteCount): void {
   let corked = false;
   const uncork = () => {
+    if (corked) socket.uncork();
     corked = false;
-    socket.uncork();
+    return socket.writableLength === 0;
   };
   stream.on("data", (chunk: Buffer) => {
     bytes.in += chunk.length;
+    const isRead = link.loans.accept(chunk, uncork);
     if (socket.destroyed) return;
     if (!corked && chunk.length >= BULK_BYTES) {
       corked = true;
       socket.cork();
-      setImmediate(uncork);
+      if (!isRead) setImmediate(uncork);
     }
     socket.write(chunk);
     if (socket.writableLength > SOCKET_QUEUE_BYTES) stream.pause();

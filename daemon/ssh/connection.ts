@@ -8,6 +8,8 @@ import { channelFailure, connectionFailure } from "./failure.ts";
 import { type HostConfig, whereOf } from "./host-config.ts";
 import { Keepalive } from "./keepalive.ts";
 import { Link } from "./link.ts";
+import { Loans } from "./loans.ts";
+import { MasterSocket } from "./master-socket.ts";
 import {
   type RemoteBind,
   type RemoteListening,
@@ -17,7 +19,8 @@ import {
 import { ReceiveWindows, type WindowBudget } from "./receive-window.ts";
 import type { Wire } from "./wire.ts";
 import { ping, serverVersion } from "./ssh2-private.ts";
-import { hasUsablePacketSize } from "./ssh2-private-channels.ts";
+import { countLoans, hasUsablePacketSize, keepsOf } from "./ssh2-private-channels.ts";
+import { takeSending } from "./ssh2-private-packets.ts";
 
 const GOODBYE_MS = 1000;
 
@@ -68,7 +71,7 @@ export class Connection {
     this.#socket = socket;
     this.#config = config;
     this.#clock = clock;
-    this.#link = new Link(socket);
+    this.#link = new Link(socket, new Loans((memory) => keepsOf(client, memory)));
     this.#windows = new ReceiveWindows(client, {
       budget: windowBudget,
       roundTripMs: () => this.#shortestMs,
@@ -105,6 +108,9 @@ export class Connection {
   established(): void {
     const { keepaliveIntervalMs: intervalMs, keepaliveCountMax: countMax } = this.#config;
     this.#windows.begin();
+    takeSending(this.#client, this.#socket);
+    countLoans(this.#client, this.#link.loans);
+    if (this.#socket instanceof MasterSocket) this.#socket.lend(this.#link.loans);
     this.#client.on("error", () => this.#socket.destroy());
     this.#socket.once("end", () => this.#socket.destroy());
     this.#keepalive = new Keepalive({

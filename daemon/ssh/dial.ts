@@ -1,11 +1,12 @@
 // The TCP connection below a master: ours, so that it can be destroyed, watched and tuned whatever ssh2 does.
 import { lookup } from "node:dns/promises";
-import { connect, isIP, isIPv6, type Socket } from "node:net";
+import { isIP, isIPv6, type Socket } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { Clock } from "../../shared/clock.ts";
 import { errnoOf, messageOf, TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
 import type { HostConfig } from "./host-config.ts";
+import { MasterSocket } from "./master-socket.ts";
 
 const BETWEEN_ATTEMPTS_MS = 1000; // sshconnect.c
 
@@ -57,12 +58,9 @@ function dialAddress(address: string, { config, clock, signal }: Attempt): Promi
   const numeric = formatAddress(address, port);
   const where = address === hostname ? numeric : `${hostname} (${numeric})`;
   return new Promise((connected, failed) => {
-    const socket = connect({
+    const socket = new MasterSocket({ signal, noDelay: true, keepAlive: tcpKeepAlive }).connect({
       host: address,
       port,
-      noDelay: true,
-      keepAlive: tcpKeepAlive,
-      signal,
       ...(localAddress === undefined ? {} : { localAddress }),
     });
     const timer = clock.after(connectTimeoutMs, () => {

@@ -1,4 +1,5 @@
-// The master's TCP connection as the channels above it see it: how much is queued, and when it has drained.
+// The master's TCP connection as the channels above it see it: how much is queued, when it has drained, and what it has lent.
+import type { Loans } from "./loans.ts";
 import type { Wire } from "./wire.ts";
 
 // ssh2 writes whatever it is given and ignores the socket's answer: without a gate, each upload dumps its whole window
@@ -10,7 +11,11 @@ export class Link {
   #waiting: (() => void)[] = [];
   #gone = false;
 
-  constructor(socket: Wire) {
+  /** what the read that is going on has lent */
+  readonly loans: Loans;
+
+  constructor(socket: Wire, loans: Loans) {
+    this.loans = loans;
     this.#socket = socket;
     const end = () => {
       this.#gone = true;

@@ -1,7 +1,9 @@
 // What ssh2 does not document of its channels; ssh2-private.ts has the rest, and checks at start-up that all of it is there.
+import type { Loans } from "./loans.ts";
 import type { Client, ClientChannel } from "ssh2";
 
 type OpenChannel = (id: number, window: number, packetSize: number, to: unknown) => void;
+type OnWindowAdjust = (protocol: unknown, id: number, bytes: number) => void;
 type OnData = (protocol: unknown, id: number, data: Buffer) => void;
 
 interface PrivateProtocol {
@@ -9,7 +11,10 @@ interface PrivateProtocol {
   openssh_directStreamLocal: OpenChannel;
   channelOpenConfirm(remote: number, local: number, window: number, packetSize: number): void;
   channelWindowAdjust(remote: number, bytes: number): void;
-  _handlers: { CHANNEL_DATA: OnData; CHANNEL_EXTENDED_DATA: OnData };
+  _handlers: { CHANNEL_DATA: OnData; CHANNEL_EXTENDED_DATA: OnData; CHANNEL_WINDOW_ADJUST: OnWindowAdjust };
+  _onPacket(): void;
+  _kexinit: unknown;
+  _decipher: { _packet: Uint8Array | null };
 }
 
 interface PrivateChannel {
@@ -59,4 +64,33 @@ export function takeReceiving(
     confirm(remote, local, FIRST_WINDOW, packetSize);
   protocol._handlers.CHANNEL_DATA = (_protocol, id, data) => to.data(id, data);
   protocol._handlers.CHANNEL_EXTENDED_DATA = (_protocol, id, data) => to.extendedData(id, data);
+}
+
+/**
+ * Whether ssh2 keeps something of what was read into `memory`: a packet whose end has not come, or messages of a key exchange.
+ */
+export function keepsOf(client: Client, memory: ArrayBufferLike): boolean {
+  const { _kexinit, _decipher } = protocolOf(client);
+  return _kexinit !== undefined || _decipher._packet?.buffer === memory;
+}
+
+/** Tells `loans` of every packet, and which of them nobody keeps. To be called behind takeReceiving(). */
+export function countLoans(client: Client, loans: Loans): void {
+  const protocol = protocolOf(client);
+  const onPacket = protocol._onPacket.bind(protocol);
+  protocol._onPacket = () => {
+    loans.packet();
+    onPacket();
+  };
+  const handlers = protocol._handlers;
+  const { CHANNEL_DATA: onData, CHANNEL_WINDOW_ADJUST: onWindowAdjust } = handlers;
+  handlers.CHANNEL_DATA = (self, id, data) => {
+    loans.passOn(data);
+    onData(self, id, data);
+  };
+  // Uploads hear of the window all the time.
+  handlers.CHANNEL_WINDOW_ADJUST = (self, id, bytes) => {
+    loans.giveBack();
+    onWindowAdjust(self, id, bytes);
+  };
 }

@@ -25,7 +25,8 @@ function countingChannel() {
     done();
   };
   const stream = Object.assign(new Duplex({ read: () => {}, write, highWaterMark: 4 * SIZE }), { close });
-  const link = { gone: false, congested: false, whenDrained: () => {} };
+  const loans = { accept: () => false };
+  const link = { gone: false, congested: false, whenDrained: () => {}, loans };
   return { turns, channel: { stream, link } as unknown as Channel };
 }
 
