@@ -84,7 +84,7 @@ it.each(["is passed on and not accepted", "its reader is not done with", "is the
     // One message is one read on loopback, or several: what was kept is what was sent, byte for byte.
     const sent = Buffer.concat(messages);
     expect(kept.length).toBeGreaterThan(60);
-    for (const data of kept) expect(sent.includes(data)).toBe(true);
+    for (const data of kept) expect(sent.indexOf(data)).not.toBe(-1);
     expect(new Set(kept.map((data) => `${data[0]}`)).size).toBeGreaterThan(60);
   },
 );
