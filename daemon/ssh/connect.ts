@@ -48,7 +48,7 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
     const isLoopback = /^(127\.|::1$|::ffff:127\.)/.test(socket.remoteAddress ?? "");
     const verifier = new HostVerifier({ config, known, caller, log, now: () => clock.now(), isLoopback });
     const client = new Client();
-    const connection = new Connection({ client, socket, config, clock, windowBudget });
+    const connection = new Connection({ client, socket, config, clock, windowBudget, log });
     const isCertified = authorities(known, hostNameOf(config)).length > 0;
     const certificates = isCertified ? certificateAlgorithms(config) : [];
     const parts = { client, socket, config, phases, verifier, certificates, identities, caller };

@@ -22,6 +22,7 @@ const METHODS = [
   "openssh_directStreamLocal",
   "channelOpenConfirm",
   "channelWindowAdjust",
+  "rekey",
 ] as const;
 
 interface PrivateClient {
@@ -32,6 +33,7 @@ interface PrivateClient {
 
 interface PrivateProtocol {
   ping(): void;
+  rekey(): void;
   authNone(username: string): void;
   authPassword(username: string, password: string, newPassword: string): void;
   _handlers: {
@@ -86,6 +88,18 @@ export function ping(client: Client, onReply: (failed?: unknown) => void): void 
   const { _callbacks, _protocol } = inside(client);
   _callbacks.push(onReply);
   _protocol.ping();
+}
+
+/**
+ * Begins a key exchange (RFC 4253 section 9), unless one is under way; what is to be sent meanwhile waits in ssh2. Its end is
+ * the client's next 'handshake'. To be called on an authenticated connection; on one that has ended it does nothing.
+ */
+export function rekey(client: Client): void {
+  try {
+    inside(client)._protocol.rekey();
+  } catch {
+    // 'Instance unusable': its end is told elsewhere.
+  }
 }
 
 /** The server's software version (RFC 4253 section 4.2), once it has been read. */
