@@ -13,6 +13,8 @@ export interface Switches {
   authentication: "accept" | "refuse" | "never";
   /** how late a keepalive is answered, in milliseconds */
   answersAfterMs: number;
+  /** what becomes of a request for new keys, on connections that are made after that */
+  newKeys: "exchange" | "never" | "other host key";
 }
 
 export interface SshServer {
@@ -27,6 +29,10 @@ export interface SshServer {
   channels: () => number;
   /** what each channel was granted when its first data came, in bytes */
   windows: () => readonly number[];
+  /** how often keys were exchanged on connections that stood */
+  rekeys: () => number;
+  /** asks for new keys on every connection */
+  rekey(): void;
   /** resets every connection */
   drop(): void;
   /** stops reading and answering, without closing anything */
@@ -41,16 +47,23 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
   const hostKey = makeHostKey();
   const identity = makeHostKey();
   const directory = await mkdtemp(join(tmpdir(), "t-"));
-  const switches: Switches = { open: "connect", authentication: "accept", answersAfterMs: 0 };
+  const switches: Switches = {
+    open: "connect",
+    authentication: "accept",
+    answersAfterMs: 0,
+    newKeys: "exchange",
+  };
   const sockets = new Set<Socket>();
   const clients = new Set<Connection>();
   const channels = new Set<ServerChannel>();
   const windows: number[] = [];
   let logins = 0;
+  let rekeys = 0;
 
   const server = new Server({ hostKeys: [hostKey.private] }, (client) => {
     client.on("error", () => undefined);
     client.on("close", () => clients.delete(client));
+    client.on("rekey", () => rekeys++);
     client.on("authentication", (context) => {
       if (switches.authentication === "never") return;
       if (switches.authentication === "accept" && context.method === "publickey") context.accept();
@@ -59,6 +72,7 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
     client.on("ready", () => {
       logins++;
       clients.add(client);
+      spoilNewKeys(client, switches.newKeys);
     });
     // ssh2 refuses keepalives by itself, as a server should.
     const { _protocol: protocol } = client as unknown as { _protocol: { requestFailure(): void } };
@@ -122,6 +136,8 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
     logins: () => logins,
     channels: () => channels.size,
     windows: () => windows,
+    rekeys: () => rekeys,
+    rekey: () => clients.forEach((client) => client.rekey()),
     drop: () => sockets.forEach((socket) => socket.resetAndDestroy()),
     freeze: () =>
       sockets.forEach((socket) => {
@@ -133,6 +149,21 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
       server.close();
       await rm(directory, { recursive: true, force: true });
     },
+  };
+}
+
+const KEXINIT = 20; // RFC 4253 section 12
+
+function spoilNewKeys(client: Connection, how: Switches["newKeys"]): void {
+  type OnPayload = (payload: Buffer) => void;
+  const { _protocol: protocol } = client as unknown as {
+    _protocol: { _hostKeys: unknown; _decipher: { _onPayload: OnPayload } };
+  };
+  if (how === "other host key") protocol._hostKeys = { "ssh-ed25519": utils.parseKey(makeHostKey().private) };
+  if (how !== "never") return;
+  const { _onPayload: take } = protocol._decipher;
+  protocol._decipher._onPayload = (payload) => {
+    if (payload[0] !== KEXINIT) take(payload);
   };
 }
 
