@@ -1,5 +1,6 @@
 // New keys on a connection that stands: RekeyLimit of ssh_config, of sshd_config, and both at once.
 import { once } from "node:events";
+import type { Socket } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { Master } from "../../shared/records.ts";
@@ -48,18 +49,16 @@ async function stillTheSame(tund: Tund): Promise<void> {
 }
 
 /** Sends so many bytes each way on a connection of its own, and compares what comes. */
-async function exchange(
-  port: number,
-  size: number,
-  next: () => Promise<Awaited<ReturnType<typeof dialLoopback>>>,
-) {
+async function exchange(port: number, size: { up: number; down: number }, next: () => Promise<Socket>) {
   const near = await dialLoopback(port);
   const far = await next();
-  const digests = Promise.all([digestOf(near), digestOf(far)]);
-  await Promise.all([pour(near, size), pour(far, size)]);
-  expect(await digests).toEqual(Array(2).fill(digestOfPoured(size)));
+  const digests = Promise.all([digestOf(far), digestOf(near)]);
+  await Promise.all([pour(near, size.up), pour(far, size.down)]);
+  expect(await digests).toEqual([digestOfPoured(size.up), digestOfPoured(size.down)]);
   near.destroy();
 }
+
+const both = (size: number) => ({ up: size, down: size });
 
 describe("RekeyLimit", () => {
   it.each<[string, Record<string, string>]>([
@@ -75,7 +74,7 @@ describe("RekeyLimit", () => {
       await sshd.addHost("often", { RekeyLimit: "2M", ...settings });
       const port = await forward(tund, "often", far.port);
       for (let round = 0; round < 40 && count(tund.log(), OURS) < 3; round++)
-        await exchange(port, 12 * MIB, far.next);
+        await exchange(port, both(12 * MIB), far.next);
       // And the server says the same: the first keys, and the new ones.
       await eventually(() => {
         expect(count(tund.log(), OURS)).toBeGreaterThanOrEqual(3);
@@ -86,6 +85,20 @@ describe("RekeyLimit", () => {
     },
     60_000,
   );
+
+  it.each([
+    ["up", { up: 12 * MIB, down: 0 }],
+    ["down", { up: 0, down: 12 * MIB }],
+  ])("counts what goes %s alone", async (_, size) => {
+    const { sshd, tund } = await world();
+    const far = await startFarEnd();
+    onTestFinished(() => far.close());
+    await sshd.addHost("often", { RekeyLimit: "2M" });
+    const port = await forward(tund, "often", far.port);
+    for (let round = 0; round < 40 && count(tund.log(), OURS) < 2; round++)
+      await exchange(port, size, far.next);
+    await eventually(() => expect(count(tund.log(), OURS)).toBeGreaterThanOrEqual(2));
+  });
 
   it("of both sides at once, on several connections, one behind another: every byte arrives", async () => {
     const { sshd, tund } = await world("3M");
@@ -104,7 +117,7 @@ describe("RekeyLimit", () => {
       let taken = () => {};
       turns = new Promise((done) => (taken = done));
       await before;
-      await exchange(port, size, async () => {
+      await exchange(port, both(size), async () => {
         const socket = await far.next();
         taken();
         return socket;
@@ -142,7 +155,7 @@ describe("RekeyLimit", () => {
     const far = await startFarEnd();
     onTestFinished(() => far.close());
     const port = await forward(tund, "testhost", far.port);
-    await exchange(port, 24 * MIB, far.next);
+    await exchange(port, both(24 * MIB), far.next);
     expect(count(tund.log(), "new keys")).toBe(0);
     expect(count(sshd.log(), "SSH2_MSG_NEWKEYS received")).toBe(1);
   });
