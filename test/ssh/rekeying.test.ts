@@ -74,7 +74,7 @@ describe("RekeyLimit", () => {
       await sshd.addHost("often", { RekeyLimit: "2M", ...settings });
       const port = await forward(tund, "often", far.port);
       for (let round = 0; round < 40 && count(tund.log(), OURS) < 3; round++)
-        await exchange(port, both(12 * MIB), far.next);
+        await exchange(port, both(12 * MIB), () => far.next());
       // And the server says the same: the first keys, and the new ones.
       await eventually(() => {
         expect(count(tund.log(), OURS)).toBeGreaterThanOrEqual(3);
@@ -96,7 +96,7 @@ describe("RekeyLimit", () => {
     await sshd.addHost("often", { RekeyLimit: "2M" });
     const port = await forward(tund, "often", far.port);
     for (let round = 0; round < 40 && count(tund.log(), OURS) < 2; round++)
-      await exchange(port, size, far.next);
+      await exchange(port, size, () => far.next());
     await eventually(() => expect(count(tund.log(), OURS)).toBeGreaterThanOrEqual(2));
   });
 
@@ -155,7 +155,7 @@ describe("RekeyLimit", () => {
     const far = await startFarEnd();
     onTestFinished(() => far.close());
     const port = await forward(tund, "testhost", far.port);
-    await exchange(port, both(24 * MIB), far.next);
+    await exchange(port, both(24 * MIB), () => far.next());
     expect(count(tund.log(), "new keys")).toBe(0);
     expect(count(sshd.log(), "SSH2_MSG_NEWKEYS received")).toBe(1);
   });

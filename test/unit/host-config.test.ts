@@ -168,16 +168,6 @@ describe("a host, as ssh -G resolves it,", () => {
     expect(await resolve("", "ssh://bob@h:2022")).toMatchObject({ user: "bob", hostname: "h", port: 2022 });
   });
 
-  it.each([
-    ["", null, null],
-    ["RekeyLimit 16M", 16 * 1024 ** 2, null],
-    ["RekeyLimit 1G 1h", 1024 ** 3, 3_600_000],
-    ["RekeyLimit default 10", null, 10_000],
-    ["RekeyLimit default none", null, null],
-  ])("has the RekeyLimit that '%s' means", async (config, bytes, ms) => {
-    expect((await resolve(config, "h")).rekeyLimit).toEqual({ bytes, ms });
-  });
-
   it("knows a choice of ciphers from ssh's default", async () => {
     expect((await resolve("Ciphers aes256-ctr,aes128-ctr", "h")).algorithms.ciphers).toEqual([
       "aes256-ctr",

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { HostResolver } from "../../daemon/ssh/host-config.ts";
 import { Rekeying, type RekeyLimit, volumeLimit } from "../../daemon/ssh/rekeying.ts";
 import { manualClock } from "../support/clock.ts";
 import { silent } from "../support/silent-log.ts";
@@ -104,7 +105,7 @@ describe("new keys", () => {
     ] as const) {
       const { clock, rekeying, state } = start({}, cipher);
       let looks = 0;
-      const { after } = clock;
+      const after = clock.after.bind(clock);
       clock.after = (ms, run) => {
         looks++;
         return after(ms, run);
@@ -152,5 +153,24 @@ describe("the volume under the same keys", () => {
       expect(volumeLimit("aes256-ctr", chosen) / (16 + 12)).toBeLessThanOrEqual(2 ** 31);
       expect(volumeLimit("aes256-ctr", chosen)).toBeGreaterThan(50 * GIB);
     }
+  });
+});
+
+describe("RekeyLimit, as ssh -G prints it,", () => {
+  const person = { home: "/home/me", uid: 1000, username: "me", env: {} };
+  const resolver = new HostResolver({ person, configFile: "none", controlPath: "none" });
+
+  it.each([
+    ["default none", null, null],
+    ["16M", 16 * MIB, null],
+    ["1G 1h", GIB, 3_600_000],
+    ["default 10", null, 10_000],
+  ])("may be %s", async (value, bytes, ms) => {
+    const { rekeyLimit } = await resolver.resolve("h", { options: [`RekeyLimit=${value}`] });
+    expect(rekeyLimit).toEqual({ bytes, ms });
+  });
+
+  it("may be left out", async () => {
+    expect((await resolver.resolve("h")).rekeyLimit).toEqual({ bytes: null, ms: null });
   });
 });
