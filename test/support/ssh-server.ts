@@ -13,6 +13,8 @@ export interface Switches {
   authentication: "accept" | "refuse" | "never";
   /** how late a keepalive is answered, in milliseconds */
   answersAfterMs: number;
+  /** how many bytes it sends on each new channel at once, whatever it was granted */
+  overrun: number;
   /** what becomes of a request for new keys, on connections that are made after that */
   newKeys: "exchange" | "never" | "other host key";
 }
@@ -27,6 +29,8 @@ export interface SshServer {
   logins: () => number;
   /** channels that are open now */
   channels: () => number;
+  /** channels so far */
+  opened: () => number;
   /** what each channel was granted when its first data came, in bytes */
   windows: () => readonly number[];
   /** how often keys were exchanged on connections that stood */
@@ -51,6 +55,7 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
     open: "connect",
     authentication: "accept",
     answersAfterMs: 0,
+    overrun: 0,
     newKeys: "exchange",
   };
   const sockets = new Set<Socket>();
@@ -59,6 +64,7 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
   const windows: number[] = [];
   let logins = 0;
   let rekeys = 0;
+  let opened = 0;
 
   const server = new Server({ hostKeys: [hostKey.private] }, (client) => {
     client.on("error", () => undefined);
@@ -89,11 +95,13 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
       socket.once("connect", () => {
         const channel = accept();
         channels.add(channel);
+        opened++;
         channel.on("close", () => channels.delete(channel));
         socket.removeAllListeners("error").on("error", () => channel.close());
         const { outgoing } = channel as unknown as { outgoing: { window: number } };
         channel.once("data", () => windows.push(outgoing.window));
         channel.pipe(socket).pipe(channel);
+        overrun(client, channel, switches.overrun);
       });
     });
   });
@@ -135,6 +143,7 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
     connections: () => clients.size,
     logins: () => logins,
     channels: () => channels.size,
+    opened: () => opened,
     windows: () => windows,
     rekeys: () => rekeys,
     rekey: () => clients.forEach((client) => client.rekey()),
@@ -150,6 +159,15 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+function overrun(client: Connection, channel: ServerChannel, bytes: number): void {
+  const { _protocol: protocol } = client as unknown as {
+    _protocol: { channelData(id: number, data: Buffer): void };
+  };
+  const { outgoing } = channel as unknown as { outgoing: { id: number } };
+  const packet = Buffer.alloc(32 * 1024);
+  for (let left = bytes; left > 0; left -= packet.length) protocol.channelData(outgoing.id, packet);
 }
 
 const KEXINIT = 20; // RFC 4253 section 12
