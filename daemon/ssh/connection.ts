@@ -18,7 +18,7 @@ import {
 } from "./remote-listeners.ts";
 import { ReceiveWindows, type WindowBudget } from "./receive-window.ts";
 import type { Wire } from "./wire.ts";
-import { ping, rekey, serverVersion } from "./ssh2-private.ts";
+import { isExchangingKeys, ping, rekey, serverVersion } from "./ssh2-private.ts";
 import { hasUsablePacketSize } from "./ssh2-private-channels.ts";
 
 const GOODBYE_MS = 1000;
@@ -74,7 +74,7 @@ export class Connection {
     this.#config = config;
     this.#clock = clock;
     this.#log = log;
-    this.#link = new Link(socket);
+    this.#link = new Link(socket, () => isExchangingKeys(client));
     this.#windows = new ReceiveWindows(client, {
       budget: windowBudget,
       roundTripMs: () => this.#shortestMs,
@@ -100,6 +100,7 @@ export class Connection {
     client.on("handshake", (negotiated) => {
       this.#negotiated = negotiated;
       this.#rekeying?.renewed(this.#ciphers);
+      this.#link.release();
     });
     // One failure can be told several times, and at any time: this listener stays.
     client.on("error", (error) => {

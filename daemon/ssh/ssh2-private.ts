@@ -40,6 +40,7 @@ interface PrivateProtocol {
     EXT_INFO: (protocol: unknown, extensions: { name: string; algs: string[] }[]) => void;
     USERAUTH_PK_OK: (protocol: unknown) => void;
   };
+  _kexinit: Buffer | undefined;
   _authsQueue: string[];
   _packetRW: {
     write: { allocStart: number; alloc(length: number): Buffer; finalize(packet: Buffer): Buffer };
@@ -101,6 +102,9 @@ export function rekey(client: Client): void {
     // 'Instance unusable': its end is told elsewhere.
   }
 }
+
+/** Whether an exchange of keys is under way, whoever asked for it. */
+export const isExchangingKeys = (client: Client): boolean => inside(client)._protocol._kexinit !== undefined;
 
 /** The server's software version (RFC 4253 section 4.2), once it has been read. */
 export const serverVersion = (client: Client): string | null => inside(client)._remoteVer ?? null;

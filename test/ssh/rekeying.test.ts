@@ -1,10 +1,11 @@
 // New keys on a connection that stands: RekeyLimit of ssh_config, of sshd_config, and both at once.
 import { once } from "node:events";
 import type { Socket } from "node:net";
+import { dirname, join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { Master } from "../../shared/records.ts";
-import { digestOf, digestOfPoured, pour } from "../plumbing/pump.ts";
+import { digestOf, digestOfPoured, floodUntilStill, pour } from "../plumbing/pump.ts";
 import { manualClock } from "../support/clock.ts";
 import { startTund, type Tund } from "../support/daemon.ts";
 import { echoServer } from "../support/echo.ts";
@@ -14,7 +15,7 @@ import { freePort } from "../support/free-port.ts";
 import { startInProcess } from "../support/in-process.ts";
 import { startSshServer, type Switches } from "../support/ssh-server.ts";
 import { type Sshd, startSshd } from "../support/sshd.ts";
-import { dialLoopback, echoed, works } from "../support/tcp.ts";
+import { dialLoopback, dialPath, echoed, works } from "../support/tcp.ts";
 
 const MIB = 1024 * 1024;
 const OURS = "new keys, asked for by us";
@@ -177,12 +178,16 @@ describe("a server that is asked for new keys", () => {
     });
     const { registry } = tund;
     const port = await freePort();
-    const spec = { kind: "local" as const, spec: `${port}:127.0.0.1:${echo.port}` };
-    await registry.openForwards({ host: "fake", forwards: [spec] });
+    const path = join(dirname(server.sshConfig), "near");
+    const forwards = [port, path].map((bind) => ({
+      kind: "local" as const,
+      spec: `${bind}:127.0.0.1:${echo.port}`,
+    }));
+    await registry.openForwards({ host: "fake", forwards });
     await works(port);
     const failure = async () => (await registry.master("fake")).failure;
     const state = async () => (await registry.master("fake")).state;
-    return { clock, server, port, failure, state };
+    return { clock, server, port, path, failure, state };
   }
 
   it("and never answers is given up after two minutes, with the reason", async () => {
@@ -198,6 +203,17 @@ describe("a server that is asked for new keys", () => {
       code: "CONNECTION_LOST",
       message: expect.stringContaining("no end to the exchange of new keys within 120 s") as string,
     });
+  });
+
+  it("holds up who sends meanwhile, instead of keeping all that the channels' windows allow", async () => {
+    const { clock, path } = await asked("never");
+    // A Unix socket: the system keeps little of what nobody takes.
+    const sender = await dialPath(path);
+    await echoed(sender, "before");
+    clock.advance(10_000);
+    // The server has granted 2 MiB.
+    expect(await floodUntilStill(sender, 8 * MIB)).toBeLessThan(MIB);
+    sender.destroy();
   });
 
   it("and shows another host key is not believed, and the connection ends", async () => {
