@@ -43,7 +43,7 @@ export interface Generators {
   trips(port: number, how: Duration & { pieces?: number }): Promise<Figures>;
   /** `perSecond`: opened, a byte there and back, closed; `width` at a time; by SOCKS to a destination if one is given */
   connections(port: number, how: Duration & { width: number; socksTo?: number }): Promise<Figures>;
-  /** `seconds` until as many connections, opened at once, have all carried a byte there and back */
+  /** `seconds` until as many connections, opened at once, have all carried a byte there and back, or a minute is over; how many were `served` */
   hold(port: number, count: number): Promise<Held>;
   /** connections that are never read */
   stall(port: number, count: number): Promise<Held>;

@@ -18,6 +18,7 @@ import { createLog } from "./log.ts";
 import { Registry } from "./masters/registry.ts";
 import { limited } from "./masters/limit.ts";
 import { serveMux } from "./mux/server.ts";
+import { hasAesInstructions } from "./ssh/aes.ts";
 import { connect } from "./ssh/connect.ts";
 import { HostResolver } from "./ssh/host-config.ts";
 import { WindowBudget } from "./ssh/receive-window.ts";
@@ -71,7 +72,10 @@ async function main(): Promise<void> {
   service.ready(registry);
   log.info({ socket: socket.path, pid: process.pid, version }, "tund is ready");
   if (!nativeCrypto())
-    log.warn({}, "ssh2's compiled ciphers are missing: forwards will cost about twice the CPU");
+    log.warn(
+      {},
+      "ssh2's compiled ciphers are missing: forwards will cost about twice the CPU; tunctl doctor says what to do",
+    );
   const network = verifyWithNetwork(registry, log);
   onReload(service, registry, log);
   onSignals(async (signal) => {
@@ -166,10 +170,11 @@ function makeRegistry(config: Config, { store, keeper, mayEnter, log }: Surround
   const { person, sshConfig: configFile, controlPath, keepsMuxForwards: isPersistent } = config;
   const resolver = new HostResolver({ person, configFile, controlPath });
   const windowBudget = new WindowBudget(WINDOW_BUDGET_BYTES);
+  const isAesFast = hasAesInstructions();
   const registry: Registry = new Registry({
     resolve: limited(MOST_RESOLVING, (host, options) => resolver.resolve(host, options)),
     dial: limited(MOST_DIALLING, (attempt) =>
-      connect({ ...attempt, clock, windowBudget, log: log.child({ host: attempt.config.host }) }),
+      connect({ ...attempt, clock, windowBudget, isAesFast, log: log.child({ host: attempt.config.host }) }),
     ),
     serveMux: (socket, host) => {
       mayEnter(socket);

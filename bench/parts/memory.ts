@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Bench, type Part, times } from "../bench.ts";
 import { openControl } from "../control.ts";
+import type { Held } from "../generators.ts";
 import type { Measure } from "../measures.ts";
 import { type Memory, memoryOf } from "../memory-of.ts";
 import { startSshSubject, startTundSubject, type Subject } from "../subjects.ts";
@@ -39,11 +40,18 @@ async function atRest(pid: number): Promise<Memory> {
   return memoryOf(pid);
 }
 
-async function ofChannels({ load }: Bench, { pid, ports }: Subject): Promise<number> {
+async function holdAll({ load }: Bench, port: number): Promise<Held> {
+  const held = await load.hold(port, CHANNELS);
+  if (held.figures["served"] === CHANNELS) return held;
+  await held.release();
+  throw new Error(`${held.figures["served"]} of ${CHANNELS} connections were served`);
+}
+
+async function ofChannels(bench: Bench, { pid, ports }: Subject): Promise<number> {
   // The first ones fill what the start has left of the heap, and would seem to cost nothing.
-  const first = await load.hold(ports.echo, CHANNELS);
+  const first = await holdAll(bench, ports.echo);
   const before = await atRest(pid);
-  const further = await load.hold(ports.echo, CHANNELS);
+  const further = await holdAll(bench, ports.echo);
   const after = await atRest(pid);
   await further.release();
   await first.release();

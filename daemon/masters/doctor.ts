@@ -70,7 +70,7 @@ async function serverFindings(
 ): Promise<Finding[]> {
   let shown: Shown;
   try {
-    const algorithms = offeredAlgorithms(config, knownKeyTypes(known, config));
+    const algorithms = offeredAlgorithms(config, knownKeyTypes(known, config), true);
     shown = await lookAt({ config, wireTo, clock }, algorithms);
   } catch (error) {
     return [problem("server", messageOf(error), nextOf(error, config))];

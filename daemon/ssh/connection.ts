@@ -3,6 +3,7 @@ import type { Client, ClientChannel, NegotiatedAlgorithms } from "ssh2";
 import type { Clock } from "../../shared/clock.ts";
 import { TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
+import type { Log } from "../../shared/log.ts";
 import type { Channel, Originator } from "./channel.ts";
 import { channelFailure, connectionFailure } from "./failure.ts";
 import { type HostConfig, whereOf } from "./host-config.ts";
@@ -10,6 +11,7 @@ import { Keepalive } from "./keepalive.ts";
 import { Link } from "./link.ts";
 import { Loans } from "./loans.ts";
 import { MasterSocket } from "./master-socket.ts";
+import { type BothWays, Rekeying } from "./rekeying.ts";
 import {
   type RemoteBind,
   type RemoteListening,
@@ -18,8 +20,8 @@ import {
 } from "./remote-listeners.ts";
 import { ReceiveWindows, type WindowBudget } from "./receive-window.ts";
 import type { Wire } from "./wire.ts";
-import { ping, serverVersion } from "./ssh2-private.ts";
-import { countLoans, hasUsablePacketSize, keepsOf } from "./ssh2-private-channels.ts";
+import { isExchangingKeys, ping, rekey, serverVersion } from "./ssh2-private.ts";
+import { countLoans, hasUsablePacketSize, keepsPartOf } from "./ssh2-private-channels.ts";
 import { takeSending } from "./ssh2-private-packets.ts";
 
 const GOODBYE_MS = 1000;
@@ -45,6 +47,7 @@ interface ConnectionParts {
   config: HostConfig;
   clock: Clock;
   windowBudget: WindowBudget;
+  log: Log;
 }
 
 export class Connection {
@@ -52,10 +55,12 @@ export class Connection {
   readonly #socket: Wire;
   readonly #config: HostConfig;
   readonly #clock: Clock;
+  readonly #log: Log;
   readonly #link: Link;
   readonly #listeners: RemoteListeners;
   readonly #windows: ReceiveWindows;
   #keepalive: Keepalive | undefined;
+  #rekeying: Rekeying | undefined;
   #failure: TundError | undefined;
   #roundTripMs: number | null = null;
   #shortestMs: number | undefined;
@@ -66,12 +71,15 @@ export class Connection {
   /** Settles when the connection is gone: why, or undefined when it was asked to close. */
   readonly closed: Promise<TundError | undefined>;
 
-  constructor({ client, socket, config, clock, windowBudget }: ConnectionParts) {
+  constructor({ client, socket, config, clock, windowBudget, log }: ConnectionParts) {
     this.#client = client;
     this.#socket = socket;
     this.#config = config;
     this.#clock = clock;
-    this.#link = new Link(socket, new Loans((memory) => keepsOf(client, memory)));
+    this.#log = log;
+    // What a key exchange consists of is kept until its end.
+    const loans = new Loans((memory) => isExchangingKeys(client) || keepsPartOf(client, memory));
+    this.#link = new Link(socket, loans, () => isExchangingKeys(client));
     this.#windows = new ReceiveWindows(client, {
       budget: windowBudget,
       roundTripMs: () => this.#shortestMs,
@@ -83,18 +91,22 @@ export class Connection {
     this.close = () => {
       if (closing) return;
       closing = true;
-      this.#keepalive?.stop();
+      this.#stopWatching();
       client.end();
       // end() alone leaves the socket to the peer, and destroy() of ssh2 does nothing after it.
       clock.after(GOODBYE_MS, () => socket.destroy());
     };
     this.closed = new Promise((resolve) => {
       socket.once("close", () => {
-        this.#keepalive?.stop();
+        this.#stopWatching();
         resolve(closing ? undefined : (this.#failure ?? this.#lost(new Error("closed by the server"))));
       });
     });
-    client.on("handshake", (negotiated) => (this.#negotiated = negotiated)); // at every rekey
+    client.on("handshake", (negotiated) => {
+      this.#negotiated = negotiated;
+      this.#rekeying?.renewed(this.#ciphers);
+      this.#link.release();
+    });
     // One failure can be told several times, and at any time: this listener stays.
     client.on("error", (error) => {
       this.#failure ??= this.#lost(error);
@@ -104,7 +116,7 @@ export class Connection {
   /** Says goodbye and ends the connection; the socket is gone within a second. */
   readonly close: () => void;
 
-  /** Starts what an established connection needs: keepalive, and the rule that any error or FIN is its end. */
+  /** Starts what an established connection needs: keepalive, new keys, and the rule that any error or FIN is its end. */
   established(): void {
     const { keepaliveIntervalMs: intervalMs, keepaliveCountMax: countMax } = this.#config;
     this.#windows.begin();
@@ -124,6 +136,7 @@ export class Connection {
         this.#end(this.#lost(new Error(`no sign of life for ${seconds} s`)));
       },
     });
+    this.#rekeying = this.#startRekeying();
     // The first answer waits until the server has set up its session process: the second one tells the round trip.
     this.#ping(() => this.#ping(() => undefined));
   }
@@ -204,6 +217,28 @@ export class Connection {
   /** Asks the server to listen (tcpip-forward, streamlocal-forward@openssh.com). @throws TundError FORWARD_REFUSED, CONNECTION_LOST */
   listen(bind: RemoteBind, onOpen: (open: RemoteOpen) => void): Promise<RemoteListening> {
     return this.#listeners.listen(bind, onOpen);
+  }
+
+  #startRekeying(): Rekeying {
+    const parts = {
+      limit: this.#config.rekeyLimit,
+      clock: this.#clock,
+      log: this.#log,
+      traffic: () => ({ in: this.#socket.bytesRead, out: this.#socket.bytesWritten }),
+      rekey: () => rekey(this.#client),
+      onStuck: (seconds: number) =>
+        this.#end(this.#lost(new Error(`no end to the exchange of new keys within ${seconds} s`))),
+    };
+    return new Rekeying(parts, this.#ciphers);
+  }
+
+  get #ciphers(): BothWays<string> {
+    return { in: this.#negotiated?.sc.cipher ?? "", out: this.#negotiated?.cs.cipher ?? "" };
+  }
+
+  #stopWatching(): void {
+    this.#keepalive?.stop();
+    this.#rekeying?.stop();
   }
 
   #open(start: (done: (error: Error | undefined, stream: ClientChannel) => void) => void): Promise<Channel> {

@@ -31,6 +31,8 @@ export function connectionFailure(error: unknown, { where, phase, offers }: Stag
     return make("KEX_FAILED", `${where} and tund have no algorithm in common: ${message}${sides(offers)}`);
   if (errnoOf(error) === "ECONNRESET" || errnoOf(error) === "EPIPE")
     return make("CONNECTION_LOST", `${where} reset the connection`);
+  if (phase === "established" && level === "handshake")
+    return make("CONNECTION_LOST", `the connection to ${where} was lost: no new keys: ${message}`);
   if (phase === "established")
     return make("CONNECTION_LOST", `the connection to ${where} was lost: ${message}`);
   return make("CONNECTION_LOST", `${where} ended the connection during ${phase}: ${message}`);

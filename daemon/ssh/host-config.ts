@@ -8,6 +8,7 @@ import { type AuthenticationConfig, authenticationConfig } from "./authenticatio
 import { type HostKeyConfig, hostKeyConfig } from "./host-key-config.ts";
 import { type ForwardingConfig, forwardingConfig } from "./forwarding-config.ts";
 import type { HostName } from "./known-hosts.ts";
+import type { RekeyLimit } from "./rekeying.ts";
 import { parseSettings, type Settings } from "./settings.ts";
 import { jumpHost, splitHops, type Way, wayOf } from "./way.ts";
 import { type Person, type TokenSource, tokensOf } from "./tokens.ts";
@@ -29,6 +30,7 @@ export interface HostConfig extends AuthenticationConfig, HostKeyConfig {
   connectTimeoutMs: number;
   keepaliveIntervalMs: number;
   keepaliveCountMax: number;
+  rekeyLimit: RekeyLimit;
   tcpKeepAlive: boolean;
   compression: boolean;
   forwarding: ForwardingConfig;
@@ -202,6 +204,7 @@ function toHostConfig(host: string, { settings, defaults, person, configFile }: 
     connectionAttempts: Number(value("connectionattempts")) || 1,
     way: wayOf(settings, tokens, { configFile, shell: person.env["SHELL"] || "/bin/sh" }),
     ...timing(value),
+    rekeyLimit: rekeyLimit(value("rekeylimit")),
     tcpKeepAlive: flag("tcpkeepalive"),
     ...authentication,
     ...hostKeyConfig(settings, { hostKeyAlias: source.hostKeyAlias, tokens, person }),
@@ -221,6 +224,12 @@ const timing = (value: (name: string) => string) => ({
   keepaliveIntervalMs: (Number(value("serveraliveinterval")) || 15) * 1000,
   keepaliveCountMax: Number(value("serveralivecountmax") || 3),
 });
+
+// Bytes and seconds; 0 for what nobody chose.
+function rekeyLimit(value: string): RekeyLimit {
+  const [bytes, seconds] = value.split(" ").map(Number);
+  return { bytes: bytes || null, ms: seconds ? seconds * 1000 : null };
+}
 
 function persistence(value: string): HostConfig["controlPersist"] {
   if (value === "yes" || value === "0") return "yes";

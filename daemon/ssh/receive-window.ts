@@ -196,7 +196,9 @@ export class ReceiveWindows {
   #received(id: number, by: (window: ReceiveWindow) => boolean): void {
     const channel = this.#windows.get(id);
     if (channel === undefined || !mayReceive(channel.stream) || by(channel.window)) return;
-    // A peer that disregards the window would have us hold whatever it sends: this channel ends.
+    // A peer that disregards the window would have us hold whatever it sends: this channel ends, and the rest goes nowhere.
+    channel.window.release();
+    this.#windows.delete(id);
     channel.stream.close();
     channel.stream.resume();
   }

@@ -13,7 +13,6 @@ interface PrivateProtocol {
   channelWindowAdjust(remote: number, bytes: number): void;
   _handlers: { CHANNEL_DATA: OnData; CHANNEL_EXTENDED_DATA: OnData; CHANNEL_WINDOW_ADJUST: OnWindowAdjust };
   _onPacket(): void;
-  _kexinit: unknown;
   _decipher: { _packet: Uint8Array | null };
 }
 
@@ -66,13 +65,9 @@ export function takeReceiving(
   protocol._handlers.CHANNEL_EXTENDED_DATA = (_protocol, id, data) => to.extendedData(id, data);
 }
 
-/**
- * Whether ssh2 keeps something of what was read into `memory`: a packet whose end has not come, or messages of a key exchange.
- */
-export function keepsOf(client: Client, memory: ArrayBufferLike): boolean {
-  const { _kexinit, _decipher } = protocolOf(client);
-  return _kexinit !== undefined || _decipher._packet?.buffer === memory;
-}
+/** Whether a packet whose end has not come is kept where it was read. */
+export const keepsPartOf = (client: Client, memory: ArrayBufferLike): boolean =>
+  protocolOf(client)._decipher._packet?.buffer === memory;
 
 /** Tells `loans` of every packet, and which of them nobody keeps. To be called behind takeReceiving(). */
 export function countLoans(client: Client, loans: Loans): void {

@@ -22,6 +22,7 @@ const METHODS = [
   "openssh_directStreamLocal",
   "channelOpenConfirm",
   "channelWindowAdjust",
+  "rekey",
 ] as const;
 
 interface PrivateClient {
@@ -32,12 +33,14 @@ interface PrivateClient {
 
 interface PrivateProtocol {
   ping(): void;
+  rekey(): void;
   authNone(username: string): void;
   authPassword(username: string, password: string, newPassword: string): void;
   _handlers: {
     EXT_INFO: (protocol: unknown, extensions: { name: string; algs: string[] }[]) => void;
     USERAUTH_PK_OK: (protocol: unknown) => void;
   };
+  _kexinit: Buffer | undefined;
   _authsQueue: string[];
   _packetRW: {
     write: { allocStart: number; alloc(length: number): Buffer; finalize(packet: Buffer): Buffer };
@@ -87,6 +90,21 @@ export function ping(client: Client, onReply: (failed?: unknown) => void): void 
   _callbacks.push(onReply);
   _protocol.ping();
 }
+
+/**
+ * Begins a key exchange (RFC 4253 section 9), unless one is under way; what is to be sent meanwhile waits in ssh2. Its end is
+ * the client's next 'handshake'. To be called on an authenticated connection; on one that has ended it does nothing.
+ */
+export function rekey(client: Client): void {
+  try {
+    inside(client)._protocol.rekey();
+  } catch {
+    // 'Instance unusable': its end is told elsewhere.
+  }
+}
+
+/** Whether an exchange of keys is under way, whoever asked for it. */
+export const isExchangingKeys = (client: Client): boolean => inside(client)._protocol._kexinit !== undefined;
 
 /** The server's software version (RFC 4253 section 4.2), once it has been read. */
 export const serverVersion = (client: Client): string | null => inside(client)._remoteVer ?? null;

@@ -17,6 +17,7 @@ export const unresolved = (host: string): HostConfig => ({
   connectTimeoutMs: 0,
   keepaliveIntervalMs: 0,
   keepaliveCountMax: 0,
+  rekeyLimit: { bytes: null, ms: null },
   tcpKeepAlive: false,
   identityFiles: [],
   identitiesOnly: true,

@@ -17,12 +17,14 @@ export interface Proxy {
   delay(ms: number): void;
   /** connections so far */
   total(): number;
+  /** the most that was held up at once on its way from the server, in bytes */
+  mostUnderWay(): number;
 }
 
 /** Starts one in front of a loopback port, for the running test. */
 export async function startProxy(to: number): Promise<Proxy> {
   const pairs = new Set<[Socket, Socket]>();
-  const state = { frozen: false, delayMs: 0, total: 0 };
+  const state = { frozen: false, delayMs: 0, total: 0, underWay: 0, most: 0 };
   const drop = (pair: [Socket, Socket]) => {
     pairs.delete(pair);
     for (const socket of pair) socket.destroy();
@@ -36,8 +38,15 @@ export async function startProxy(to: number): Promise<Proxy> {
       socket.on("error", () => undefined).on("close", () => state.frozen || drop(pair));
       socket.on("data", (chunk: Buffer) => {
         if (state.frozen) return; // swallowed: as when the other end has forgotten the connection
-        if (state.delayMs === 0) pass(socket, other, chunk);
-        else setTimeout(() => pass(socket, other, chunk), state.delayMs);
+        if (state.delayMs === 0) return pass(socket, other, chunk);
+        const counted = socket === pair[1] ? chunk.length : 0;
+        state.underWay += counted;
+        state.most = Math.max(state.most, state.underWay);
+        setTimeout(() => {
+          state.underWay -= counted;
+          pass(socket, other, chunk);
+        }, state.delayMs);
+        return undefined;
       });
     }
   };
@@ -77,11 +86,12 @@ export async function startProxy(to: number): Promise<Proxy> {
     },
     delay: (ms) => void (state.delayMs = ms),
     total: () => state.total,
+    mostUnderWay: () => state.most,
   };
 }
 
 function pass(from: Socket, to: Socket, chunk: Buffer): void {
-  if (to.destroyed || to.write(chunk)) return;
+  if (to.destroyed || to.write(chunk) || from.isPaused()) return;
   from.pause();
   to.once("drain", () => from.resume());
 }

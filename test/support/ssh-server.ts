@@ -13,6 +13,10 @@ export interface Switches {
   authentication: "accept" | "refuse" | "never";
   /** how late a keepalive is answered, in milliseconds */
   answersAfterMs: number;
+  /** how many bytes it sends on each new channel at once, whatever it was granted */
+  overrun: number;
+  /** what becomes of a request for new keys, on connections that are made after that */
+  newKeys: "exchange" | "never" | "other host key";
 }
 
 export interface SshServer {
@@ -25,8 +29,14 @@ export interface SshServer {
   logins: () => number;
   /** channels that are open now */
   channels: () => number;
+  /** channels so far */
+  opened: () => number;
   /** what each channel was granted when its first data came, in bytes */
   windows: () => readonly number[];
+  /** how often keys were exchanged on connections that stood */
+  rekeys: () => number;
+  /** asks for new keys on every connection */
+  rekey(): void;
   /** resets every connection */
   drop(): void;
   /** stops reading and answering, without closing anything */
@@ -41,16 +51,25 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
   const hostKey = makeHostKey();
   const identity = makeHostKey();
   const directory = await mkdtemp(join(tmpdir(), "t-"));
-  const switches: Switches = { open: "connect", authentication: "accept", answersAfterMs: 0 };
+  const switches: Switches = {
+    open: "connect",
+    authentication: "accept",
+    answersAfterMs: 0,
+    overrun: 0,
+    newKeys: "exchange",
+  };
   const sockets = new Set<Socket>();
   const clients = new Set<Connection>();
   const channels = new Set<ServerChannel>();
   const windows: number[] = [];
   let logins = 0;
+  let rekeys = 0;
+  let opened = 0;
 
   const server = new Server({ hostKeys: [hostKey.private] }, (client) => {
     client.on("error", () => undefined);
     client.on("close", () => clients.delete(client));
+    client.on("rekey", () => rekeys++);
     client.on("authentication", (context) => {
       if (switches.authentication === "never") return;
       if (switches.authentication === "accept" && context.method === "publickey") context.accept();
@@ -59,6 +78,7 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
     client.on("ready", () => {
       logins++;
       clients.add(client);
+      spoilNewKeys(client, switches.newKeys);
     });
     // ssh2 refuses keepalives by itself, as a server should.
     const { _protocol: protocol } = client as unknown as { _protocol: { requestFailure(): void } };
@@ -75,11 +95,13 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
       socket.once("connect", () => {
         const channel = accept();
         channels.add(channel);
+        opened++;
         channel.on("close", () => channels.delete(channel));
         socket.removeAllListeners("error").on("error", () => channel.close());
         const { outgoing } = channel as unknown as { outgoing: { window: number } };
         channel.once("data", () => windows.push(outgoing.window));
         channel.pipe(socket).pipe(channel);
+        overrun(client, channel, switches.overrun);
       });
     });
   });
@@ -121,7 +143,10 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
     connections: () => clients.size,
     logins: () => logins,
     channels: () => channels.size,
+    opened: () => opened,
     windows: () => windows,
+    rekeys: () => rekeys,
+    rekey: () => clients.forEach((client) => client.rekey()),
     drop: () => sockets.forEach((socket) => socket.resetAndDestroy()),
     freeze: () =>
       sockets.forEach((socket) => {
@@ -133,6 +158,30 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
       server.close();
       await rm(directory, { recursive: true, force: true });
     },
+  };
+}
+
+function overrun(client: Connection, channel: ServerChannel, bytes: number): void {
+  const { _protocol: protocol } = client as unknown as {
+    _protocol: { channelData(id: number, data: Buffer): void };
+  };
+  const { outgoing } = channel as unknown as { outgoing: { id: number } };
+  const packet = Buffer.alloc(32 * 1024);
+  for (let left = bytes; left > 0; left -= packet.length) protocol.channelData(outgoing.id, packet);
+}
+
+const KEXINIT = 20; // RFC 4253 section 12
+
+function spoilNewKeys(client: Connection, how: Switches["newKeys"]): void {
+  type OnPayload = (payload: Buffer) => void;
+  const { _protocol: protocol } = client as unknown as {
+    _protocol: { _hostKeys: unknown; _decipher: { _onPayload: OnPayload } };
+  };
+  if (how === "other host key") protocol._hostKeys = { "ssh-ed25519": utils.parseKey(makeHostKey().private) };
+  if (how !== "never") return;
+  const { _onPayload: take } = protocol._decipher;
+  protocol._decipher._onPayload = (payload) => {
+    if (payload[0] !== KEXINIT) take(payload);
   };
 }
 
