@@ -1,11 +1,13 @@
 // New keys on a connection that stands: RekeyLimit of ssh_config, of sshd_config, and both at once.
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { Master } from "../../shared/records.ts";
 import { digestOf, digestOfPoured, floodUntilStill, pour } from "../plumbing/pump.ts";
+import { certify } from "../support/certificates.ts";
 import { manualClock } from "../support/clock.ts";
 import { startTund, type Tund } from "../support/daemon.ts";
 import { echoServer } from "../support/echo.ts";
@@ -13,9 +15,11 @@ import { eventually } from "../support/eventually.ts";
 import { startFarEnd } from "../support/far-end.ts";
 import { freePort } from "../support/free-port.ts";
 import { startInProcess } from "../support/in-process.ts";
+import { type Key, makeKey } from "../support/ssh-key.ts";
 import { startSshServer, type Switches } from "../support/ssh-server.ts";
-import { type Sshd, startSshd } from "../support/sshd.ts";
+import { type Sshd, type SshdOptions, startSshd } from "../support/sshd.ts";
 import { dialLoopback, dialPath, echoed, works } from "../support/tcp.ts";
+import { tempDir } from "../support/temp-dir.ts";
 
 const MIB = 1024 * 1024;
 const OURS = "new keys, asked for by us";
@@ -24,9 +28,9 @@ const THEIRS = "new keys, asked for by the server";
 const count = (text: string, what: string): number => text.split(what).length - 1;
 
 /** A server with that RekeyLimit, and a daemon that tells of new keys. */
-async function world(limit?: string): Promise<{ sshd: Sshd; tund: Tund }> {
+async function world(limit?: string, options: SshdOptions = {}): Promise<{ sshd: Sshd; tund: Tund }> {
   const own = limit === undefined ? [] : [`RekeyLimit ${limit}`];
-  const sshd = await startSshd({ config: ["LogLevel DEBUG1", ...own] });
+  const sshd = await startSshd({ config: ["LogLevel DEBUG1", ...own], ...options });
   const tund = await startTund({ env: { TUND_SSH_CONFIG: sshd.sshConfig, TUND_LOG_LEVEL: "debug" } });
   onTestFinished(async () => {
     await tund.stop();
@@ -148,6 +152,23 @@ describe("RekeyLimit", () => {
     expect(await echoed(socket, "after")).toBe("after");
     socket.destroy();
     expect(count(sshd.log(), "SSH2_MSG_NEWKEYS received")).toBeGreaterThanOrEqual(3);
+    await stillTheSame(tund);
+  });
+
+  it.each(["ed25519", "rsa"] as const)("is kept to with a host that has a certificate: %s", async (type) => {
+    const home = await tempDir();
+    onTestFinished(() => home.remove());
+    const authority = await makeKey(join(home.path, "authority"), "ed25519");
+    const certificate = (key: Key) => certify(authority, key, { principals: ["127.0.0.1"], isHost: true });
+    const { sshd, tund } = await world(undefined, { hostKeyTypes: [type], certify: certificate });
+    const known = join(home.path, "known_hosts");
+    await writeFile(known, `@cert-authority * ${authority.publicKey}\n`);
+    await sshd.addHost("certified", { RekeyLimit: "default 1", UserKnownHostsFile: known });
+    const echo = await echoServer();
+    onTestFinished(() => echo.close());
+    const port = await forward(tund, "certified", echo.port);
+    await eventually(() => expect(count(tund.log(), OURS)).toBeGreaterThanOrEqual(2));
+    await works(port);
     await stillTheSame(tund);
   });
 
