@@ -54,6 +54,10 @@ await Promise.all([
     external,
     plugins: [compiledSchemas],
     metafile: true,
+    // V8 keeps the text for as long as the daemon runs. Names and lines stay: a trace of the stack can be read.
+    minifyWhitespace: true,
+    minifySyntax: true,
+    lineLimit: 160,
   }),
   build({ ...common, entryPoints: ["cli/main.ts"], outfile: "dist/tunctl.cjs" }),
 ]);

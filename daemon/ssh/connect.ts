@@ -27,6 +27,8 @@ export interface ConnectOptions {
   log: Log;
   /** shared by all connections */
   windowBudget: WindowBudget;
+  /** a channel has opened */
+  onChannel?: () => void;
   /** ends the attempt, and the connection that it became */
   signal: AbortSignal;
 }
@@ -36,7 +38,7 @@ export interface ConnectOptions {
  * @throws TundError for whatever kept it from coming up
  */
 export async function connect(options: ConnectOptions): Promise<Connection> {
-  const { config, clock, log, windowBudget } = options;
+  const { config, clock, log, windowBudget, onChannel } = options;
   const phases = new Phases(clock, config.connectTimeoutMs);
   const caller = phases.patient(config.isBatch ? nobody : options.caller);
   const asker = config.isBatch ? withAgents(caller, options.caller) : caller;
@@ -48,7 +50,7 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
     const isLoopback = /^(127\.|::1$|::ffff:127\.)/.test(socket.remoteAddress ?? "");
     const verifier = new HostVerifier({ config, known, caller, log, now: () => clock.now(), isLoopback });
     const client = new Client();
-    const connection = new Connection({ client, socket, config, clock, windowBudget });
+    const connection = new Connection({ client, socket, config, clock, windowBudget, onChannel });
     const isCertified = authorities(known, hostNameOf(config)).length > 0;
     const certificates = isCertified ? certificateAlgorithms(config) : [];
     const parts = { client, socket, config, phases, verifier, certificates, identities, caller };

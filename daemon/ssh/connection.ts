@@ -42,6 +42,7 @@ interface ConnectionParts {
   config: HostConfig;
   clock: Clock;
   windowBudget: WindowBudget;
+  onChannel?: (() => void) | undefined;
 }
 
 export class Connection {
@@ -52,6 +53,7 @@ export class Connection {
   readonly #link: Link;
   readonly #listeners: RemoteListeners;
   readonly #windows: ReceiveWindows;
+  readonly #onChannel: (() => void) | undefined;
   #keepalive: Keepalive | undefined;
   #failure: TundError | undefined;
   #roundTripMs: number | null = null;
@@ -63,11 +65,12 @@ export class Connection {
   /** Settles when the connection is gone: why, or undefined when it was asked to close. */
   readonly closed: Promise<TundError | undefined>;
 
-  constructor({ client, socket, config, clock, windowBudget }: ConnectionParts) {
+  constructor({ client, socket, config, clock, windowBudget, onChannel }: ConnectionParts) {
     this.#client = client;
     this.#socket = socket;
     this.#config = config;
     this.#clock = clock;
+    this.#onChannel = onChannel;
     this.#link = new Link(socket);
     this.#windows = new ReceiveWindows(client, {
       budget: windowBudget,
@@ -219,6 +222,7 @@ export class Connection {
   }
 
   #channel(stream: ClientChannel): Channel {
+    this.#onChannel?.();
     this.#windows.add(stream);
     return { stream, link: this.#link };
   }
