@@ -14,14 +14,12 @@ const LEAST_PERCENT = 200;
 const ACCOUNTED_SINCE = 13;
 const ACCOUNTED = "--external-memory-accounted-in-global-limit";
 
-/** What lets V8 be as large as it likes again, to be called whenever there is something to be fast for: it does it once. */
-export function unleasher(): () => void {
-  let done = false;
+/** What lets V8 optimise again, to be called whenever there is something to be fast for: it does it once. */
+export function optimiser(): () => void {
+  let on = false;
   return () => {
-    if (done) return;
-    done = true;
-    setFlagsFromString("--opt");
-    setFlagsFromString("--semi-space-growth-factor=2");
+    if (!on) setFlagsFromString("--opt");
+    on = true;
   };
 }
 

@@ -17,7 +17,7 @@ import { type Config, loadConfig, muxDirectory, systemdVariables } from "./confi
 import { claimControlSocket, inheritControlSocket } from "./control-socket.ts";
 import { doorkeeper } from "./doorkeeper.ts";
 import type { ListenerKeeper } from "./forwards/listener-keeper.ts";
-import { collector, keepRoom, letHeapGrow, unleasher } from "./heap.ts";
+import { collector, keepRoom, letHeapGrow, optimiser } from "./heap.ts";
 import { helpText } from "./help.ts";
 import { createLog } from "./log.ts";
 import { Registry } from "./masters/registry.ts";
@@ -189,7 +189,7 @@ function makeRegistry(config: Config, { store, keeper, mayEnter, log }: Surround
   const { person, sshConfig: configFile, controlPath, keepsMuxForwards: isPersistent } = config;
   const resolver = new HostResolver({ person, configFile, controlPath });
   const windowBudget = new WindowBudget(WINDOW_BUDGET_BYTES);
-  const onChannel = unleasher();
+  const onChannel = optimiser();
   const registry: Registry = new Registry({
     resolve: limited(MOST_RESOLVING, (host, options) => resolver.resolve(host, options)),
     dial: limited(MOST_DIALLING, (attempt) =>
