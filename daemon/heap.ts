@@ -1,12 +1,11 @@
 // When V8 collects its whole heap, which for a program that moves bytes in Buffers is a question of what lies outside it.
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 
 // V8 frees young Buffers once there are some 32 MiB of them, and counts them on what the old generation may grow by: after
 // a full collection that is 24 MiB when little else is allocated. So every 24 MiB of traffic asked for a full collection,
 // and a GiB cost twice the processor time. What it may grow by can only be said as a percentage of what is left: of a heap
 // of 8 MiB, which is what the daemon has, V8's own 10 to 300 are less than those Buffers.
-const ROOM = 64 * 1024 * 1024;
+const ROOM = 128 * 1024 * 1024;
 const LEAST_PERCENT = 200;
 
 // From V8 13 (Node 24) what lies outside has a fixed limit of its own, 64 MiB, which has the same end; as part of the whole
@@ -35,12 +34,4 @@ export function letHeapGrow(v8: string): void {
 export function keepRoom(): void {
   const percent = Math.round((100 * ROOM) / getHeapStatistics().used_heap_size);
   setFlagsFromString(`--heap-growing-percent=${Math.max(percent, LEAST_PERCENT)}`);
-}
-
-/** What collects the whole heap at once. V8 gives it to contexts that are made while the flag is set, and to no other. */
-export function collector(): () => void {
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as () => void;
-  setFlagsFromString("--no-expose-gc");
-  return collect;
 }

@@ -17,7 +17,7 @@ import { type Config, loadConfig, muxDirectory, systemdVariables } from "./confi
 import { claimControlSocket, inheritControlSocket } from "./control-socket.ts";
 import { doorkeeper } from "./doorkeeper.ts";
 import type { ListenerKeeper } from "./forwards/listener-keeper.ts";
-import { collector, keepRoom, letHeapGrow, optimiser } from "./heap.ts";
+import { keepRoom, letHeapGrow, optimiser } from "./heap.ts";
 import { helpText } from "./help.ts";
 import { createLog } from "./log.ts";
 import { Registry } from "./masters/registry.ts";
@@ -31,7 +31,7 @@ import { createMetrics, type Metrics } from "./metrics.ts";
 import { parseMetricsAddress, serveMetrics } from "./metrics-listener.ts";
 import { describeNetwork, watchNetwork } from "./network-watch.ts";
 import { selfCheck } from "./self-check.ts";
-import { loadNative, type Native, nativeFile } from "./native/load.ts";
+import { loadNative, nativeFile } from "./native/load.ts";
 import { Service } from "./systemd/service.ts";
 import { watchMemory } from "./memory-watch.ts";
 import { Store } from "./store.ts";
@@ -79,7 +79,7 @@ async function main(): Promise<void> {
   if (!nativeCrypto())
     log.warn({}, "ssh2's compiled ciphers are missing: forwards will cost about twice the CPU");
   const network = verifyWithNetwork(registry, log);
-  const memory = watchMemory({ clock, processorMs, keepRoom, giveBack: spareMemory(native) });
+  const memory = watchMemory({ clock, processorMs, keepRoom, giveBack: () => native?.trimMemory() });
   onReload(service, registry, log);
   onSignals(async (signal) => {
     log.info({ signal }, "stopping: no new connections; established ones have 5 s");
@@ -134,16 +134,6 @@ const verifyWithNetwork = (registry: Registry, log: Log) =>
       registry.verifyLinks();
     },
   });
-
-/** Buffers that V8 has not missed yet first: malloc can give back only what is free. */
-function spareMemory(native: Native | null): () => void {
-  let collect: (() => void) | undefined;
-  return () => {
-    collect ??= collector();
-    collect();
-    native?.trimMemory();
-  };
-}
 
 const processorMs = (): number => {
   const { user, system } = process.cpuUsage();
