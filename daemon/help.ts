@@ -1,6 +1,6 @@
 // What `tund --help` says, the settings by their own schema.
 import { version } from "../shared/version.ts";
-import { variables } from "./config.ts";
+import { variables } from "./settings.ts";
 
 const WIDTH = 100;
 

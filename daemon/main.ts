@@ -1,4 +1,9 @@
 // tund: assembles config, log, registry, api and control socket; signals. Nothing else.
+// For what they do, and before all else: what comes after them is what they are about.
+// oxlint-disable import/no-unassigned-import
+import "./small-start.ts";
+import "./ssh/without-wasm.ts";
+// oxlint-enable import/no-unassigned-import
 import { EventEmitter, once } from "node:events";
 import { mkdirSync, realpathSync } from "node:fs";
 import type { Server, Socket } from "node:net";
@@ -12,7 +17,7 @@ import { type Config, loadConfig, muxDirectory, systemdVariables } from "./confi
 import { claimControlSocket, inheritControlSocket } from "./control-socket.ts";
 import { doorkeeper } from "./doorkeeper.ts";
 import type { ListenerKeeper } from "./forwards/listener-keeper.ts";
-import { letHeapGrow } from "./heap.ts";
+import { keepRoom, letHeapGrow, unleasher } from "./heap.ts";
 import { helpText } from "./help.ts";
 import { createLog } from "./log.ts";
 import { Registry } from "./masters/registry.ts";
@@ -29,6 +34,7 @@ import { describeNetwork, watchNetwork } from "./network-watch.ts";
 import { selfCheck } from "./self-check.ts";
 import { loadNative, nativeFile } from "./native/load.ts";
 import { Service } from "./systemd/service.ts";
+import { watchMemory } from "./memory-watch.ts";
 import { Store } from "./store.ts";
 import type { PlacedSocket } from "./unix-socket.ts";
 
@@ -44,7 +50,6 @@ async function main(): Promise<void> {
   const [argument] = process.argv.slice(2);
   if (argument !== undefined) return answer(argument);
   assertSsh2();
-  letHeapGrow(process.versions.v8);
   process.umask(0o077); // what it makes is its user's alone, sockets from their first instant
   const config = loadConfig(process.env, process.stderr.isTTY);
   for (const name of systemdVariables) delete process.env[name];
@@ -69,6 +74,7 @@ async function main(): Promise<void> {
   registry.restore(await store.load());
   for (const host of config.connect) registry.keep(host);
   restored();
+  letHeapGrow(process.versions.v8);
   service.ready(registry);
   log.info({ socket: socket.path, pid: process.pid, version }, "tund is ready");
   if (!nativeCrypto())
@@ -77,11 +83,13 @@ async function main(): Promise<void> {
       "ssh2's compiled ciphers are missing: forwards will cost about twice the CPU; tunctl doctor says what to do",
     );
   const network = verifyWithNetwork(registry, log);
+  const memory = watchMemory({ clock, processorMs, keepRoom, giveBack: () => native?.trimMemory() });
   onReload(service, registry, log);
   onSignals(async (signal) => {
     log.info({ signal }, "stopping: no new connections; established ones have 5 s");
     service.stopping(registry);
     network.stop();
+    memory.stop();
     served?.close();
     await registry.close(DRAIN_MS);
     unlock();
@@ -131,6 +139,11 @@ const verifyWithNetwork = (registry: Registry, log: Log) =>
     },
   });
 
+const processorMs = (): number => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+};
+
 const onReload = (service: Service, registry: Registry, log: Log): void =>
   void process.on("SIGHUP", () => {
     log.info({}, "reloading: hosts without a link are dialled as ssh_config is now");
@@ -171,10 +184,18 @@ function makeRegistry(config: Config, { store, keeper, mayEnter, log }: Surround
   const resolver = new HostResolver({ person, configFile, controlPath });
   const windowBudget = new WindowBudget(WINDOW_BUDGET_BYTES);
   const isAesFast = hasAesInstructions();
+  const onChannel = unleasher();
   const registry: Registry = new Registry({
     resolve: limited(MOST_RESOLVING, (host, options) => resolver.resolve(host, options)),
     dial: limited(MOST_DIALLING, (attempt) =>
-      connect({ ...attempt, clock, windowBudget, isAesFast, log: log.child({ host: attempt.config.host }) }),
+      connect({
+        ...attempt,
+        clock,
+        windowBudget,
+        isAesFast,
+        onChannel,
+        log: log.child({ host: attempt.config.host }),
+      }),
     ),
     serveMux: (socket, host) => {
       mayEnter(socket);

@@ -3,38 +3,11 @@ import { constants } from "node:fs";
 import { chmod, mkdir, open, readFile, rename, unlink } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { type Static, Type } from "typebox";
-import { Value } from "typebox/value";
-import { ConnectionOptions } from "../shared/records.ts";
 import { errnoOf, messageOf, TundError } from "../shared/errors.ts";
 import type { Log } from "../shared/log.ts";
+import { checkState } from "./checks.ts";
+import { type SavedHost, VERSION } from "./state-file.ts";
 import { listenAt, PathTakenError } from "./unix-socket.ts";
-
-const VERSION = 1;
-
-const SavedForward = Type.Object({
-  id: Type.String(),
-  name: Type.Union([Type.String(), Type.Null()]),
-  kind: Type.Enum(["local", "remote", "dynamic"]),
-  spec: Type.String({ description: "as -L, -R or -D takes it" }),
-  gatewayPorts: Type.Boolean({ description: "-g" }),
-  onDemand: Type.Boolean(),
-  idleSeconds: Type.Union([Type.Integer(), Type.Null()]),
-  allocatedPort: Type.Union([Type.Integer(), Type.Null()]),
-});
-
-const SavedHost = Type.Object({
-  host: Type.String(),
-  kept: Type.Boolean({ description: "whether it was asked to be kept connected" }),
-  connection: Type.Union([ConnectionOptions, Type.Null()]),
-  forwards: Type.Array(SavedForward),
-});
-
-const State = Type.Object({ version: Type.Literal(VERSION), hosts: Type.Array(SavedHost) });
-
-export type SavedForward = Static<typeof SavedForward>;
-/** A host that was asked for: with which options, and with which forwards. */
-export type SavedHost = Static<typeof SavedHost>;
 
 export class Store {
   readonly #directory: string;
@@ -170,8 +143,8 @@ function parse(text: string): SavedHost[] {
   const version = (state as { version?: unknown } | null)?.version;
   if (typeof version === "number" && version > VERSION)
     throw new NewerError(`its version is ${version}, and this tund knows ${VERSION}`);
-  if (Value.Check(State, state)) return state.hosts;
-  const [problem] = Value.Errors(State, state);
+  if (checkState(state)) return state.hosts;
+  const [problem] = checkState.errors ?? [];
   throw new Error(
     problem === undefined ? "it is no state of tund" : `${problem.instancePath || "/"} ${problem.message}`,
   );

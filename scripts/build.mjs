@@ -1,6 +1,7 @@
 // Bundles each program to one CommonJS file: it starts in a third of the time, and a CommonJS bundle loads node:http without undici.
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { spawnSync } from "node:child_process";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
@@ -17,19 +18,51 @@ const common = {
   logLevel: "warning",
 };
 
-await Promise.all([
-  // ssh2 stays outside: its compiled ciphers are found beside its own files.
-  build({ ...common, entryPoints: ["daemon/main.ts"], outfile: "dist/tund.cjs", external: ["ssh2"] }),
-  build({ ...common, entryPoints: ["cli/main.ts"], outfile: "dist/tunctl.cjs" }),
-]);
-const programs = ["dist/tund.cjs", "dist/tunctl.cjs"];
-await Promise.all(programs.map((file) => chmod(file, 0o755)));
-
 function output(...args) {
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
   if (status !== 0) throw new Error(`${args.join(" ")} failed: ${stderr}`);
   return stdout;
 }
+
+const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+
+/** Schemas, and what is compiled of them: done here, so that nothing that does it is in the daemon. */
+const compiledSchemas = {
+  name: "compiled-schemas",
+  setup({ onLoad, onEnd }) {
+    const texts = JSON.parse(output("scripts/run-ts.mjs", "scripts/compiled-schemas.ts"));
+    const sources = new Map(Object.entries(texts).map(([path, text]) => [at(path), text]));
+    onLoad({ filter: /\.ts$/ }, ({ path }) =>
+      sources.has(path) ? { contents: sources.get(path), resolveDir: dirname(path) } : undefined,
+    );
+    onEnd(({ metafile }) => {
+      const compilers = /node_modules\/(typebox|ajv\/dist\/(core|compile)|fast-json-stringify\/index)/;
+      const text = Object.keys(metafile?.inputs ?? {}).find((path) => compilers.test(path));
+      return text === undefined ? undefined : { errors: [{ text: `the daemon would load ${text}` }] };
+    });
+  },
+};
+
+// ssh2 stays outside: its compiled ciphers are found beside its own files. Fastify would load the two others if it were
+// told of no compilers.
+const external = ["ssh2", "@fastify/ajv-compiler", "@fastify/fast-json-stringify-compiler"];
+await Promise.all([
+  build({
+    ...common,
+    entryPoints: ["daemon/main.ts"],
+    outfile: "dist/tund.cjs",
+    external,
+    plugins: [compiledSchemas],
+    metafile: true,
+    // V8 keeps the text for as long as the daemon runs. Names and lines stay: a trace of the stack can be read.
+    minifyWhitespace: true,
+    minifySyntax: true,
+    lineLimit: 160,
+  }),
+  build({ ...common, entryPoints: ["cli/main.ts"], outfile: "dist/tunctl.cjs" }),
+]);
+const programs = ["dist/tund.cjs", "dist/tunctl.cjs"];
+await Promise.all(programs.map((file) => chmod(file, 0o755)));
 
 // What packages put where the shells look: each under the name that its shell wants.
 await mkdir("dist/completions", { recursive: true });
@@ -39,7 +72,6 @@ for (const [shell, name] of Object.entries({ bash: "tunctl", zsh: "_tunctl", fis
 output("scripts/run-ts.mjs", "scripts/man.ts", "dist/man");
 
 // The one C file, where there is a compiler: without it some features are off, and `tunctl doctor` says so.
-const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 const compiled = spawnSync(
   process.env.CC ?? "cc",
   "-Wall -Wextra -Werror -O2 -s -shared -fPIC -DNAPI_VERSION=8 -I"

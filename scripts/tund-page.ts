@@ -1,5 +1,5 @@
 // The parts of tund(8) that are its settings.
-import { variables } from "../daemon/config.ts";
+import { variables } from "../daemon/settings.ts";
 import { bold, definition, plainProse } from "./roff.ts";
 
 /** The parts, by the names that the page's text has for them. */

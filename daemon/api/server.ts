@@ -1,11 +1,13 @@
 // The control API: HTTP ↔ registry. Knows fastify, and nothing of ssh.
 import Fastify, { type FastifyInstance } from "fastify";
+import type { ValidateFunction } from "ajv";
 import { contract } from "../../shared/contract.ts";
 import { TundError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
 import { routes, VERSION_HEADER, type Verb } from "../../shared/routes.ts";
 import { type Behind, type Handlers, handlersOf } from "./handlers.ts";
 import { renderError } from "./problem.ts";
+import { requestChecks } from "./request-checks.ts";
 import { serveUpgrades } from "./upgrades.ts";
 
 export interface ServerOptions extends Behind {
@@ -23,7 +25,8 @@ export function buildServer({ log, restored, ...behind }: ServerOptions): Fastif
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_DEADLINE_MS,
     routerOptions: { maxParamLength: 1024 },
-    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
+    // Told of none, fastify would load its own.
+    schemaController: { compilersFactory: { buildValidator: noCompiler, buildSerializer: noCompiler } },
   });
   // fastify does this for a server that it listens with itself.
   app.addHook("preClose", async () => app.server.closeAllConnections());
@@ -46,6 +49,10 @@ export function buildServer({ log, restored, ...behind }: ServerOptions): Fastif
   return app;
 }
 
+const noCompiler = () => () => {
+  throw new Error("every route has its own checks");
+};
+
 /** Registers every route of the contract. */
 export function addRoutes(app: FastifyInstance, handlers: Handlers): void {
   for (const verb of Object.keys(routes) as Verb[]) {
@@ -53,8 +60,9 @@ export function addRoutes(app: FastifyInstance, handlers: Handlers): void {
     app.route({
       ...routes[verb],
       schema: { operationId: verb, ...contract[verb] },
-      // A stream is written by its own handler.
-      ...(produces(verb) && { serializerCompiler: () => JSON.stringify }),
+      validatorCompiler: ({ httpPart }) => checkOf(verb, httpPart),
+      // Answers are typed where they are made, and written as they are.
+      serializerCompiler: () => (answer) => JSON.stringify(answer),
       handler: ({ params, query, body }, reply) => {
         const type = produces(verb);
         if (type !== undefined) reply.type(type);
@@ -62,6 +70,12 @@ export function addRoutes(app: FastifyInstance, handlers: Handlers): void {
       },
     });
   }
+}
+
+function checkOf(verb: Verb, part: string | undefined): ValidateFunction {
+  const check = requestChecks[`${verb} ${part}`];
+  if (check === undefined) throw new Error(`there is no check of the ${part} of ${verb}`);
+  return check;
 }
 
 const produces = (verb: Verb): string | undefined =>

@@ -13,6 +13,8 @@ export interface Native {
   peerCredentials(fd: number): Credentials;
   /** Sends a datagram to a Unix socket, with descriptors; never blocks. @throws Error with the system's reason */
   sendDatagram(path: string, text: string, fds: readonly number[]): void;
+  /** Gives memory that malloc keeps although it was freed back to the system. */
+  trimMemory(): void;
 }
 
 /** Its name beside the program. */

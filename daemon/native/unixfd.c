@@ -1,7 +1,10 @@
 // What Node has no call for (N-API, so that one binary serves every Node): who is at the other end of a Unix socket, and
-// datagrams with descriptors, which is how systemd is spoken to (sd_notify(3)).
+// datagrams with descriptors, which is how systemd is spoken to (sd_notify(3)); and malloc's spare memory.
 #define _GNU_SOURCE
 #include <errno.h>
+#ifdef __linux__
+#include <malloc.h>
+#endif
 #include <node_api.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -103,11 +106,22 @@ static napi_value send_datagram(napi_env env, napi_callback_info info) {
   return sent == -1 ? fail(env, "sendmsg", error) : NULL;
 }
 
+// trimMemory(): gives what malloc keeps of freed memory back to the system (malloc_trim(3)); where it is not glibc, nothing.
+static napi_value trim_memory(napi_env env, napi_callback_info info) {
+  (void)env, (void)info;
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+  return NULL;
+}
+
 NAPI_MODULE_INIT() {
   napi_value function;
   napi_create_function(env, "peerCredentials", NAPI_AUTO_LENGTH, peer_credentials, NULL, &function);
   napi_set_named_property(env, exports, "peerCredentials", function);
   napi_create_function(env, "sendDatagram", NAPI_AUTO_LENGTH, send_datagram, NULL, &function);
   napi_set_named_property(env, exports, "sendDatagram", function);
+  napi_create_function(env, "trimMemory", NAPI_AUTO_LENGTH, trim_memory, NULL, &function);
+  napi_set_named_property(env, exports, "trimMemory", function);
   return exports;
 }

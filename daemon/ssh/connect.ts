@@ -29,6 +29,8 @@ export interface ConnectOptions {
   windowBudget: WindowBudget;
   /** whether the processor has instructions for AES */
   isAesFast: boolean;
+  /** a channel has opened */
+  onChannel?: () => void;
   /** ends the attempt, and the connection that it became */
   signal: AbortSignal;
 }
@@ -38,7 +40,7 @@ export interface ConnectOptions {
  * @throws TundError for whatever kept it from coming up
  */
 export async function connect(options: ConnectOptions): Promise<Connection> {
-  const { config, clock, log, windowBudget, isAesFast } = options;
+  const { config, clock, log, windowBudget, isAesFast, onChannel } = options;
   const phases = new Phases(clock, config.connectTimeoutMs);
   const caller = phases.patient(config.isBatch ? nobody : options.caller);
   const asker = config.isBatch ? withAgents(caller, options.caller) : caller;
@@ -50,7 +52,7 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
     const isLoopback = /^(127\.|::1$|::ffff:127\.)/.test(socket.remoteAddress ?? "");
     const verifier = new HostVerifier({ config, known, caller, log, now: () => clock.now(), isLoopback });
     const client = new Client();
-    const connection = new Connection({ client, socket, config, clock, windowBudget, log });
+    const connection = new Connection({ client, socket, config, clock, windowBudget, log, onChannel });
     const isCertified = authorities(known, hostNameOf(config)).length > 0;
     const certificates = isCertified ? certificateAlgorithms(config) : [];
     const parts = { client, socket, config, phases, verifier, certificates, identities, caller };

@@ -48,6 +48,7 @@ interface ConnectionParts {
   clock: Clock;
   windowBudget: WindowBudget;
   log: Log;
+  onChannel?: (() => void) | undefined;
 }
 
 export class Connection {
@@ -59,6 +60,7 @@ export class Connection {
   readonly #link: Link;
   readonly #listeners: RemoteListeners;
   readonly #windows: ReceiveWindows;
+  readonly #onChannel: (() => void) | undefined;
   #keepalive: Keepalive | undefined;
   #rekeying: Rekeying | undefined;
   #failure: TundError | undefined;
@@ -71,12 +73,13 @@ export class Connection {
   /** Settles when the connection is gone: why, or undefined when it was asked to close. */
   readonly closed: Promise<TundError | undefined>;
 
-  constructor({ client, socket, config, clock, windowBudget, log }: ConnectionParts) {
+  constructor({ client, socket, config, clock, windowBudget, log, onChannel }: ConnectionParts) {
     this.#client = client;
     this.#socket = socket;
     this.#config = config;
     this.#clock = clock;
     this.#log = log;
+    this.#onChannel = onChannel;
     // What a key exchange consists of is kept until its end.
     const loans = new Loans((memory) => isExchangingKeys(client) || keepsPartOf(client, memory));
     this.#link = new Link(socket, loans, () => isExchangingKeys(client));
@@ -260,6 +263,7 @@ export class Connection {
   }
 
   #channel(stream: ClientChannel): Channel {
+    this.#onChannel?.();
     this.#windows.add(stream);
     return { stream, link: this.#link };
   }

@@ -1,7 +1,9 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Value } from "typebox/value";
 import { hearEvents } from "../../cli/event-stream.ts";
+import { contract } from "../../shared/contract.ts";
 import type { Event } from "../../shared/records.ts";
 import { routes, type Verb } from "../../shared/routes.ts";
 import { echoServer, type LoopbackServer } from "../support/echo.ts";
@@ -69,9 +71,12 @@ describe("the control API", () => {
   it("serves every verb that the table has to the typed client", async () => {
     const { client } = tund;
     const used = new Set<Verb>();
-    const call: typeof client.call = (verb, input) => {
+    const call: typeof client.call = async (verb, input) => {
       used.add(verb);
-      return client.call(verb, input);
+      const answer = await client.call(verb, input);
+      // Nothing takes away at run time what the contract does not have.
+      expect(Value.Errors(contract[verb].response[200], answer), verb).toEqual([]);
+      return answer;
     };
     const port = await freePort();
     const local = (bind: number) => ({ kind: "local" as const, spec: `${bind}:127.0.0.1:${echo.port}` });

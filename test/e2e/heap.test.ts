@@ -1,4 +1,4 @@
-// What traffic costs in garbage collection, as V8 itself tells it.
+// What V8 does for the daemon, as V8 itself tells it: what traffic costs in garbage collection, and when code is optimised.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
@@ -56,4 +56,27 @@ it("a daemon that stood idle does not collect its whole heap for every few megab
       .match(/\bMark-Compact\b/gi) ?? [];
   // Where V8 is left to itself it is 22 to 38, by its version.
   expect(collections.length).toBeLessThan(15);
+});
+
+it("V8 knows all that it is told, and optimises nothing before there is a connection to be fast for", async () => {
+  const sshd = await startSshd();
+  onTestFinished(() => sshd.stop());
+  const source = await sourceServer(SIZE);
+  onTestFinished(() => source.close());
+  const tund = await startTund({
+    env: { TUND_SSH_CONFIG: sshd.sshConfig },
+    within: ["sh", "-c", 'exec "$0" --trace-opt "$@"'],
+  });
+  onTestFinished(async () => void (await tund.stop()));
+  const port = await freePort();
+  const forward = ["forward", "-L", `${port}:127.0.0.1:${source.port}`, "testhost"];
+  expect(await tund.tunctl(forward)).toMatchObject({ code: 0 });
+  expect(tund.log()).not.toContain("TURBOFAN");
+
+  for (let i = 0; i < TIMES; i++) expect((await readAll(await dialLoopback(port))).length).toBe(SIZE);
+
+  await eventually(() => tund.log().includes("TURBOFAN"));
+  const lines = tund.log().trimEnd().split("\n");
+  // V8 traces in brackets; of a flag that it does not know it says 'Error: unrecognized flag'.
+  expect(lines.filter((line) => !/^[{[]|^ {2}/.test(line))).toEqual([]);
 });

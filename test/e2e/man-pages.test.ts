@@ -9,7 +9,7 @@ import { forwardOptions } from "../../cli/forward-options.ts";
 import { globalOptions, version } from "../../cli/global-options.ts";
 import { exitCodes, sshSpellings } from "../../cli/help-text.ts";
 import { verbs } from "../../cli/verbs.ts";
-import { variables } from "../../daemon/config.ts";
+import { variables } from "../../daemon/settings.ts";
 import { describeWith, isThere } from "../programs/program.ts";
 import { run } from "../support/run.ts";
 import { tempDir } from "../support/temp-dir.ts";

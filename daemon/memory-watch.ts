@@ -1,0 +1,42 @@
+// Looks after memory: V8's room to grow, and what malloc keeps of freed memory in the hope of more, once there is no traffic.
+import type { Clock, Timer } from "../shared/clock.ts";
+
+const LOOK_EVERY_MS = 3000;
+const LOOK_EVERY_MS_AT_WORK = 250;
+// Of one processor: keepalives and looks like these take a thousandth, what carries something takes a tenth and more.
+const AT_WORK = 0.02;
+// Processor time in which little memory can have been left behind, or not enough to fetch it anew.
+const NOT_WORTH_IT_MS = 500;
+
+export interface MemoryWatchOptions {
+  clock: Clock;
+  /** processor time that this process has used so far, in milliseconds */
+  processorMs: () => number;
+  /** called at every look */
+  keepRoom: () => void;
+  /** called when the daemon has come to rest after work */
+  giveBack: () => void;
+}
+
+/** Looks every 3 s, and four times a second while the daemon is at work; `stop` ends it. */
+export function watchMemory({ clock, processorMs, keepRoom, giveBack }: MemoryWatchOptions): {
+  stop: () => void;
+} {
+  let timer: Timer;
+  let [looked, gave] = [processorMs(), 0];
+  const lookIn = (ms: number): void => {
+    timer = clock.after(ms, () => {
+      const used = processorMs();
+      const isAtWork = used - looked > ms * AT_WORK;
+      keepRoom();
+      if (!isAtWork && used - gave > NOT_WORTH_IT_MS) {
+        giveBack();
+        gave = processorMs();
+      }
+      looked = processorMs();
+      lookIn(isAtWork ? LOOK_EVERY_MS_AT_WORK : LOOK_EVERY_MS);
+    });
+  };
+  lookIn(LOOK_EVERY_MS);
+  return { stop: () => timer.cancel() };
+}
