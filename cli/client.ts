@@ -1,22 +1,15 @@
-// The control API as typed calls over node:http on the control socket.
-import { type IncomingMessage, request } from "node:http";
-import { connect } from "node:net";
+// The control API as typed calls on the control socket.
+import type { IncomingMessage } from "node:http";
 import type { Input, Output } from "../shared/contract.ts";
 import { errnoOf, isErrorCode, messageOf, TundError } from "../shared/errors.ts";
 import { routes, type Verb, VERSION_HEADER } from "../shared/routes.ts";
+import { exchange, type Reply } from "./exchange.ts";
 import { howToStart } from "./how-to-start.ts";
 
 interface Parts {
   params?: Record<string, string>;
   querystring?: Record<string, string | undefined>;
   body?: unknown;
-}
-
-/** An answer of the daemon, whole. */
-interface Reply {
-  status: number;
-  version: string | undefined;
-  text: string;
 }
 
 /** Speaks to one daemon. Each call is a connection of its own, so any number may be under way and none lingers. */
@@ -63,37 +56,7 @@ function pathOf(url: string, params: Record<string, string>, query: Parts["query
   return search === "" ? path : `${path}?${search}`;
 }
 
-interface Outgoing {
-  method: string;
-  path: string;
-  body: unknown;
-  signal: AbortSignal | undefined;
-}
-
-function exchange(socketPath: string, { method, path, body, signal }: Outgoing): Promise<Reply> {
-  return new Promise((resolve, reject) => {
-    const payload = body === undefined ? undefined : JSON.stringify(body);
-    const headers =
-      payload === undefined
-        ? {}
-        : { "content-type": "application/json", "content-length": Buffer.byteLength(payload) };
-    // A connection of our own, not an agent's: making the first one through an agent costs 4 ms more (Node 20).
-    const options = {
-      createConnection: () => connect(socketPath),
-      method,
-      path,
-      headers,
-      ...(signal && { signal }),
-    };
-    const outgoing = request(options, (incoming) => {
-      receive(incoming).then(resolve, reject);
-    });
-    outgoing.on("error", reject);
-    outgoing.end(payload);
-  });
-}
-
-/** Reads an answer to its end. */
+/** Reads an answer of node:http to its end. */
 export function receive(incoming: IncomingMessage): Promise<Reply> {
   return new Promise((resolve, reject) => {
     let text = "";

@@ -1,7 +1,11 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { build } from "esbuild";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { cannedDaemon } from "./support/canned-daemon.ts";
+import { run } from "./support/run.ts";
+import { tempDir } from "./support/temp-dir.ts";
 
 interface Import {
   from: string;
@@ -101,6 +105,27 @@ const owners: Record<string, string[]> = {
   typebox: ["shared", "daemon/config.ts", "daemon/store.ts"],
 };
 
+// For --require: tells on stderr, at the end, which files and which of Node's own modules were loaded.
+const TELL_LOADED = `process.on("exit", () => {
+  const ours = Object.keys(require.cache).filter((file) => file !== __filename);
+  const own = process.moduleLoadList.map((name) => name.replace("NativeModule ", ""));
+  require("node:fs").writeSync(2, JSON.stringify({ ours, own }));
+});`;
+
+/** What a command line of the built tunctl loads: files of ours, and modules of Node's own. */
+async function loadedBy(...args: string[]): Promise<{ ours: string[]; own: string[] }> {
+  const directory = await tempDir();
+  onTestFinished(() => directory.remove());
+  const hook = join(directory.path, "tell-loaded.cjs");
+  await writeFile(hook, TELL_LOADED);
+  const env = { ...process.env, TUND_SOCKET: (await cannedDaemon()).socket };
+  const command = ["--require", hook, "dist/tunctl.cjs", ...args, "-q"];
+  const { code, stderr } = await run(process.execPath, command, { env });
+  expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringMatching(/^{.*}$/) as string });
+  const { ours, own } = JSON.parse(stderr) as { ours: string[]; own: string[] };
+  return { ours: ours.map((file) => relative("dist", file)), own };
+}
+
 describe("the house", () => {
   it("is read whole: the rules below see every room", () => {
     expect(new Set(sources.map(roomOf))).toEqual(new Set(Object.keys(arrows)));
@@ -156,6 +181,26 @@ describe("the house", () => {
       metafile: true,
     });
     expect(Object.keys(metafile.inputs).filter((input) => input.includes("node_modules"))).toEqual([]);
+  });
+
+  it("starts a quick verb with one file that has no other, and without Node's HTTP and its stream for stdout", async () => {
+    const { ours, own } = await loadedBy("check", "db");
+    expect(ours).toEqual(["tunctl.cjs"]);
+    expect(own).toContain("net");
+    const slow = new Set(["http", "tty", "child_process", "internal/fs/sync_write_stream", "crypto"]);
+    expect(own.filter((name) => slow.has(name))).toEqual([]);
+    const verbs = readFileSync("dist/tunctl.cjs", "utf8").matchAll(/^ *\/\/ cli\/commands\/(\S+)\.ts$/gm);
+    expect(new Set(Array.from(verbs, ([, verb]) => verb))).toEqual(new Set(["check", "help"]));
+  });
+
+  it("asks the daemon without Node's HTTP, whatever the verb, and starts no machinery of ES modules", async () => {
+    for (const args of [["list"], ["cancel", "f7k2"], ["help"]]) {
+      const { ours, own } = await loadedBy(...args);
+      expect(ours).toEqual(["tunctl.cjs", "tunctl-all.cjs"]);
+      expect(own.filter((name) => name === "http" || name === "internal/modules/esm/translators")).toEqual(
+        [],
+      );
+    }
   });
 
   it("has no file over 300 lines, no barrel, and no room for leftovers", () => {
