@@ -1,10 +1,10 @@
 // The control API as typed calls on the control socket.
 import type { IncomingMessage } from "node:http";
 import type { Input, Output } from "../shared/contract.ts";
-import { errnoOf, isErrorCode, messageOf, TundError } from "../shared/errors.ts";
+import { isErrorCode, TundError } from "../shared/errors.ts";
 import { routes, type Verb, VERSION_HEADER } from "../shared/routes.ts";
-import { exchange, type Reply } from "./exchange.ts";
-import { howToStart } from "./how-to-start.ts";
+import { blockingExchange, type Connector } from "./blocking-exchange.ts";
+import type { Question, Reply } from "./http-answer.ts";
 
 interface Parts {
   params?: Record<string, string>;
@@ -12,16 +12,23 @@ interface Parts {
   body?: unknown;
 }
 
+/** How it is asked. */
+interface Ways {
+  /** ends what is under way, which then fails as if nobody had answered */
+  signal?: AbortSignal;
+  /** for who does nothing else meanwhile: calls block */
+  connector?: Connector | undefined;
+}
+
 /** Speaks to one daemon. Each call is a connection of its own, so any number may be under way and none lingers. */
 export class Client {
   readonly #socketPath: string;
-  readonly #signal: AbortSignal | undefined;
+  readonly #ways: Ways;
   #daemonVersion: string | undefined;
 
-  /** @param signal ends what is under way, which then fails as if nobody had answered */
-  constructor(socketPath: string, signal?: AbortSignal) {
+  constructor(socketPath: string, ways: Ways = {}) {
     this.#socketPath = socketPath;
-    this.#signal = signal;
+    this.#ways = ways;
   }
 
   /** The version that the daemon's latest answer bore; undefined before there is one. */
@@ -38,14 +45,21 @@ export class Client {
     const { params, querystring, body } = input as Parts;
     const { method, url } = routes[verb];
     const path = pathOf(url, params ?? {}, querystring ?? {});
-    const reply = await exchange(this.#socketPath, { method, path, body, signal: this.#signal }).catch(
-      (error: unknown) => {
-        throw unreachable(this.#socketPath, error);
-      },
-    );
+    const reply = await this.#ask({ method, path, body }).catch(async (error: unknown) => {
+      const { unreachable } = await import("./unreachable.ts"); // seldom needed
+      throw unreachable(this.#socketPath, error);
+    });
     this.#daemonVersion = reply.version;
     if (reply.status !== 200) throw refusalOf(reply);
     return parse(reply) as Output<V>;
+  }
+
+  async #ask(question: Question): Promise<Reply> {
+    const { signal, connector } = this.#ways;
+    if (connector !== undefined) return blockingExchange(connector, this.#socketPath, question);
+    // Loaded here, since who blocks has no need of node:net.
+    const { exchange } = await import("./exchange.ts");
+    return exchange(this.#socketPath, question, signal);
   }
 }
 
@@ -94,27 +108,4 @@ export function refusalOf(reply: Reply): TundError {
   // A newer daemon may have codes that are not known here: its message still says what happened.
   if (!isErrorCode(code)) return new TundError("INTERNAL", message, { details: { ...data, code } });
   return new TundError(code, message, data === undefined ? {} : { details: data });
-}
-
-/** Says why the daemon did not answer, and what to do. */
-export function unreachable(socketPath: string, error: unknown): TundError {
-  const elsewhere = "or say where it listens with --socket PATH or TUND_SOCKET";
-  const say = (message: string) => new TundError("DAEMON_UNREACHABLE", message, { cause: error });
-  switch (errnoOf(error)) {
-    case "ENOENT":
-    case "ENOTDIR":
-    case "ECONNREFUSED":
-      return say(`no daemon answers on ${socketPath}: ${howToStart()}, ${elsewhere}`);
-    case "EACCES":
-    case "EPERM":
-      return say(
-        `no permission to speak to the daemon on ${socketPath}: run tunctl as its user, ${elsewhere}`,
-      );
-    case "ECONNRESET":
-    case "EPIPE":
-      return say(`the daemon on ${socketPath} went away before it answered: see its log for why`);
-    case undefined:
-    default:
-      return say(`cannot speak to the daemon on ${socketPath}: ${messageOf(error)}`);
-  }
 }

@@ -1,7 +1,7 @@
 // The only file here that touches `process`.
 import { closeSync, openSync, readFileSync, realpathSync } from "node:fs";
-import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { loadNative, nativeFile } from "../daemon/native/load.ts";
 import { errnoOf, messageOf, TundError } from "../shared/errors.ts";
 import type { Context } from "./command.ts";
 import { descriptor } from "./descriptor.ts";
@@ -22,6 +22,8 @@ const stderr = descriptor(
   () => undefined,
 );
 
+const besideUs = (file: string): string => join(dirname(realpathSync(process.argv[1] ?? "")), file);
+
 function broken(error: unknown): never {
   // Whoever read it (`| head -1`) has seen enough.
   if (errnoOf(error) === "EPIPE") process.exit(0);
@@ -35,7 +37,8 @@ const context: Context = {
     return process.cwd();
   },
   get home() {
-    return homedir();
+    // As os.homedir() does, and without loading it for that.
+    return process.env["HOME"] || process.getBuiltinModule("node:os").homedir();
   },
   platform: process.platform,
   get stdin() {
@@ -61,7 +64,7 @@ const context: Context = {
     for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => called(signal));
   },
   get programs() {
-    return { node: process.execPath, tund: join(dirname(realpathSync(process.argv[1] ?? "")), "tund.cjs") };
+    return { node: process.execPath, tund: besideUs("tund.cjs") };
   },
   now: () => Date.now(),
   readServices: () => readFileSync("/etc/services", "utf8"),
@@ -75,7 +78,8 @@ async function main(argv: readonly string[]): Promise<void> {
     process.exitCode = await run(argv, context);
     return;
   }
-  process.exitCode = await runVerb(argv, context, verbs);
+  const native = loadNative(besideUs(nativeFile(process.platform, process.arch)));
+  process.exitCode = await runVerb(argv, context, verbs, native ?? undefined);
   // All is done and said: what Node would still tidy up takes 1.5 ms.
   if (!stdout.isBehind && !stderr.isBehind) process.exit();
 }

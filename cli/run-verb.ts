@@ -2,6 +2,7 @@
 import { TundError } from "../shared/errors.ts";
 import { version as own } from "../shared/version.ts";
 import { type Given, has, type Option, readArguments, usageError, valuesOf } from "./args.ts";
+import type { Connector } from "./blocking-exchange.ts";
 import type { Client } from "./client.ts";
 import type { Command, Context, Invocation } from "./command.ts";
 import { detail, fail, refuse, warn } from "./fail.ts";
@@ -19,19 +20,22 @@ export interface Request {
 /**
  * Runs one command line (without node and the script) of a verb.
  * @param verbs those that it can be, and `help`
+ * @param connector for verbs that do nothing else while they ask
  * @returns the exit code; never throws
  */
 export const runVerb = (
   argv: readonly string[],
   context: Context,
   verbs: readonly Command[],
-): Promise<number> => runRequest(() => read(argv, verbs), context, verbs);
+  connector?: Connector,
+): Promise<number> => runRequest(() => read(argv, verbs), context, verbs, connector);
 
 /** Runs what `requested` gives; undefined where there is no verb. Gives the exit code; never throws. */
 export async function runRequest(
   requested: () => Request | undefined,
   context: Context,
   verbs: readonly Command[],
+  connector?: Connector,
 ): Promise<number> {
   let request: Request | undefined;
   try {
@@ -39,7 +43,8 @@ export async function runRequest(
   } catch (error) {
     return fail(context, error);
   }
-  return request === undefined ? refuse(context, shortHelp(verbs)) : perform(request, context, verbs);
+  if (request === undefined) return refuse(context, shortHelp(verbs));
+  return perform(request, context, verbs, connector);
 }
 
 // Gives undefined when there is no verb.
@@ -95,6 +100,7 @@ async function perform(
   { command, given, positionals }: Request,
   context: Context,
   verbs: readonly Command[],
+  connector?: Connector,
 ): Promise<number> {
   const link: { client?: Client } = {};
   const invocation: Invocation = {
@@ -107,7 +113,7 @@ async function perform(
     commands: verbs,
     socketPath: () => chooseSocket(context, valuesOf(given, globals.socket).at(-1)),
     async call(verb, input) {
-      link.client ??= await open(invocation);
+      link.client ??= await open(invocation, connector);
       return link.client.call(verb, input);
     },
   };
@@ -123,12 +129,12 @@ async function perform(
   return code ?? 0;
 }
 
-// Loaded here, since `version`, `help` and mistakes need no HTTP.
-async function open(invocation: Invocation): Promise<Client> {
+// Loaded here, since `version`, `help` and mistakes need none.
+async function open(invocation: Invocation, connector?: Connector): Promise<Client> {
   const { Client } = await import("./client.ts");
   const socketPath = invocation.socketPath();
   detail(invocation, `speaking to tund on ${socketPath}`);
-  return new Client(socketPath);
+  return new Client(socketPath, { connector });
 }
 
 function refuseMisuse({ name, most }: Command, { positionals, quiet, verbose }: Invocation): void {

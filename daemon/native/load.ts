@@ -13,6 +13,8 @@ export interface Native {
   peerCredentials(fd: number): Credentials;
   /** Sends a datagram to a Unix socket, with descriptors; never blocks. @throws Error with the system's reason */
   sendDatagram(path: string, text: string, fds: readonly number[]): void;
+  /** Connects to a Unix socket: a descriptor that blocks, or an errno below 0. @throws Error with the system's reason */
+  connectUnix(path: string): number;
 }
 
 /** Its name beside the program. */

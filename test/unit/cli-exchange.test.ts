@@ -1,31 +1,12 @@
 // One question and its answer, against daemons that answer byte by byte as they are told.
-import { createServer } from "node:net";
 import { describe, expect, it } from "vitest";
 import { exchange } from "../../cli/exchange.ts";
-import { listening } from "../support/canned-daemon.ts";
+import { answering } from "../support/answering.ts";
 
 const OK = "HTTP/1.1 200 OK\r\n";
 
-/** A daemon that takes a question and says `parts`, each in a packet of its own, then ends or goes on for ever. */
-async function answering(parts: readonly (string | Buffer)[], ends = true) {
-  const questions: string[] = [];
-  const server = createServer((socket) => {
-    socket.setNoDelay(true);
-    socket.once("data", (bytes) => {
-      questions.push(bytes.toString());
-      const say = (at: number): void => {
-        const part = parts[at];
-        if (part === undefined) return void (ends && socket.end());
-        socket.write(part, () => setImmediate(say, at + 1));
-      };
-      say(0);
-    });
-  });
-  return { path: await listening(server), questions };
-}
-
 const ask = (path: string, body?: unknown, signal?: AbortSignal) =>
-  exchange(path, { method: "POST", path: "/v1/x?y=%20", body, signal });
+  exchange(path, { method: "POST", path: "/v1/x?y=%20", body }, signal);
 
 describe("a question", () => {
   it("is HTTP/1.0, with JSON counted in bytes where there is some", async () => {
