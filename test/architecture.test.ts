@@ -185,7 +185,8 @@ describe("the house", () => {
     expect(Object.keys(metafile.inputs).filter((input) => input.includes("node_modules"))).toEqual([]);
   });
 
-  it("starts a quick verb with one file that has no other, and without Node's HTTP and its stream for stdout", async () => {
+  it("starts a quick verb with one file that has the quick ones alone, and without Node's HTTP and its stream for stdout", async () => {
+    for (const args of [["list"], ["status"]]) expect((await loadedBy(...args)).ours).toEqual(["tunctl.cjs"]);
     const { ours, own } = await loadedBy("check", "db");
     expect(ours).toEqual(["tunctl.cjs"]);
     const native = existsSync(`dist/${nativeFile(process.platform, process.arch)}`);
@@ -201,11 +202,13 @@ describe("the house", () => {
     ]);
     expect(own.filter((name) => slow.has(name))).toEqual([]);
     const verbs = readFileSync("dist/tunctl.cjs", "utf8").matchAll(/^ *\/\/ cli\/commands\/(\S+)\.ts$/gm);
-    expect(new Set(Array.from(verbs, ([, verb]) => verb))).toEqual(new Set(["check", "help"]));
+    expect(new Set(Array.from(verbs, ([, verb]) => verb))).toEqual(
+      new Set(["check", "help", "list", "status"]),
+    );
   });
 
   it("asks the daemon without Node's HTTP, whatever the verb, and starts no machinery of ES modules", async () => {
-    for (const args of [["list"], ["cancel", "f7k2"], ["help"]]) {
+    for (const args of [["stop", "db"], ["cancel", "f7k2"], ["help"]]) {
       const { ours, own } = await loadedBy(...args);
       expect(ours).toEqual(["tunctl.cjs", "tunctl-all.cjs"]);
       expect(own.filter((name) => name === "http" || name === "internal/modules/esm/translators")).toEqual(

@@ -54,9 +54,9 @@ async function runsUnread(args: readonly string[], socket: string) {
 describe("what tunctl prints", () => {
   it("comes whole through a pipe that is full, whether or not that blocks", async () => {
     const answer = { pid: 1, forwards: Array.from({ length: 3000 }, () => forward) };
-    const answers = { "GET /v1/forwards": answer, "POST /v1/masters/db/check": answer };
+    const answers = { "DELETE /v1/masters/db": answer, "POST /v1/masters/db/check": answer };
     const { socket } = await cannedDaemon({ answers });
-    for (const verb of ["list", "check"])
+    for (const verb of ["exit", "check"])
       for (const before of [[], ["--require", await notBlocking()]]) {
         const args = [...before, TUNCTL, verb, "db", "--json", "-q"];
         const { code, stdout } = await runsUnread(args, socket);
@@ -68,16 +68,16 @@ describe("what tunctl prints", () => {
 
   it("that nobody reads any more is no failure", async () => {
     const { socket } = await cannedDaemon();
-    for (const verb of ["check", "list"])
-      expect(await runsInto("pipe", [verb, "db"], socket)).toEqual({ code: 0, stderr: "" });
+    for (const verb of ["check", "exit"])
+      expect(await runsInto("pipe", [verb, "db", "--json"], socket)).toEqual({ code: 0, stderr: "" });
   });
 
   it("that finds no room is a failure", async () => {
     const { socket } = await cannedDaemon();
     const full = openSync("/dev/full", "w");
     onTestFinished(() => closeSync(full));
-    for (const verb of ["check", "list"])
-      expect(await runsInto(full, [verb, "db"], socket)).toEqual({
+    for (const verb of ["check", "exit"])
+      expect(await runsInto(full, [verb, "db", "--json"], socket)).toEqual({
         code: 1,
         stderr: expect.stringMatching(/^tunctl: cannot write to stdout: ENOSPC.*\n$/) as string,
       });
