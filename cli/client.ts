@@ -1,10 +1,10 @@
-// The control API as typed calls over node:http on the control socket.
-import { type IncomingMessage, request } from "node:http";
-import { connect } from "node:net";
+// The control API as typed calls on the control socket.
+import type { IncomingMessage } from "node:http";
 import type { Input, Output } from "../shared/contract.ts";
-import { errnoOf, isErrorCode, messageOf, TundError } from "../shared/errors.ts";
+import { isErrorCode, TundError } from "../shared/errors.ts";
 import { routes, type Verb, VERSION_HEADER } from "../shared/routes.ts";
-import { howToStart } from "./how-to-start.ts";
+import { blockingExchange, type Connector } from "./blocking-exchange.ts";
+import type { Question, Reply } from "./http-answer.ts";
 
 interface Parts {
   params?: Record<string, string>;
@@ -12,23 +12,23 @@ interface Parts {
   body?: unknown;
 }
 
-/** An answer of the daemon, whole. */
-interface Reply {
-  status: number;
-  version: string | undefined;
-  text: string;
+/** How it is asked. */
+interface Ways {
+  /** ends what is under way, which then fails as if nobody had answered */
+  signal?: AbortSignal;
+  /** for who does nothing else meanwhile: calls block */
+  connector?: Connector | undefined;
 }
 
 /** Speaks to one daemon. Each call is a connection of its own, so any number may be under way and none lingers. */
 export class Client {
   readonly #socketPath: string;
-  readonly #signal: AbortSignal | undefined;
+  readonly #ways: Ways;
   #daemonVersion: string | undefined;
 
-  /** @param signal ends what is under way, which then fails as if nobody had answered */
-  constructor(socketPath: string, signal?: AbortSignal) {
+  constructor(socketPath: string, ways: Ways = {}) {
     this.#socketPath = socketPath;
-    this.#signal = signal;
+    this.#ways = ways;
   }
 
   /** The version that the daemon's latest answer bore; undefined before there is one. */
@@ -45,14 +45,21 @@ export class Client {
     const { params, querystring, body } = input as Parts;
     const { method, url } = routes[verb];
     const path = pathOf(url, params ?? {}, querystring ?? {});
-    const reply = await exchange(this.#socketPath, { method, path, body, signal: this.#signal }).catch(
-      (error: unknown) => {
-        throw unreachable(this.#socketPath, error);
-      },
-    );
+    const reply = await this.#ask({ method, path, body }).catch(async (error: unknown) => {
+      const { unreachable } = await import("./unreachable.ts"); // seldom needed
+      throw unreachable(this.#socketPath, error);
+    });
     this.#daemonVersion = reply.version;
     if (reply.status !== 200) throw refusalOf(reply);
     return parse(reply) as Output<V>;
+  }
+
+  async #ask(question: Question): Promise<Reply> {
+    const { signal, connector } = this.#ways;
+    if (connector !== undefined) return blockingExchange(connector, this.#socketPath, question);
+    // Loaded here, since who blocks has no need of node:net.
+    const { exchange } = await import("./exchange.ts");
+    return exchange(this.#socketPath, question, signal);
   }
 }
 
@@ -63,37 +70,7 @@ function pathOf(url: string, params: Record<string, string>, query: Parts["query
   return search === "" ? path : `${path}?${search}`;
 }
 
-interface Outgoing {
-  method: string;
-  path: string;
-  body: unknown;
-  signal: AbortSignal | undefined;
-}
-
-function exchange(socketPath: string, { method, path, body, signal }: Outgoing): Promise<Reply> {
-  return new Promise((resolve, reject) => {
-    const payload = body === undefined ? undefined : JSON.stringify(body);
-    const headers =
-      payload === undefined
-        ? {}
-        : { "content-type": "application/json", "content-length": Buffer.byteLength(payload) };
-    // A connection of our own, not an agent's: making the first one through an agent costs 4 ms more (Node 20).
-    const options = {
-      createConnection: () => connect(socketPath),
-      method,
-      path,
-      headers,
-      ...(signal && { signal }),
-    };
-    const outgoing = request(options, (incoming) => {
-      receive(incoming).then(resolve, reject);
-    });
-    outgoing.on("error", reject);
-    outgoing.end(payload);
-  });
-}
-
-/** Reads an answer to its end. */
+/** Reads an answer of node:http to its end. */
 export function receive(incoming: IncomingMessage): Promise<Reply> {
   return new Promise((resolve, reject) => {
     let text = "";
@@ -131,27 +108,4 @@ export function refusalOf(reply: Reply): TundError {
   // A newer daemon may have codes that are not known here: its message still says what happened.
   if (!isErrorCode(code)) return new TundError("INTERNAL", message, { details: { ...data, code } });
   return new TundError(code, message, data === undefined ? {} : { details: data });
-}
-
-/** Says why the daemon did not answer, and what to do. */
-export function unreachable(socketPath: string, error: unknown): TundError {
-  const elsewhere = "or say where it listens with --socket PATH or TUND_SOCKET";
-  const say = (message: string) => new TundError("DAEMON_UNREACHABLE", message, { cause: error });
-  switch (errnoOf(error)) {
-    case "ENOENT":
-    case "ENOTDIR":
-    case "ECONNREFUSED":
-      return say(`no daemon answers on ${socketPath}: ${howToStart()}, ${elsewhere}`);
-    case "EACCES":
-    case "EPERM":
-      return say(
-        `no permission to speak to the daemon on ${socketPath}: run tunctl as its user, ${elsewhere}`,
-      );
-    case "ECONNRESET":
-    case "EPIPE":
-      return say(`the daemon on ${socketPath} went away before it answered: see its log for why`);
-    case undefined:
-    default:
-      return say(`cannot speak to the daemon on ${socketPath}: ${messageOf(error)}`);
-  }
 }

@@ -6,11 +6,12 @@ import type { ConversationLine } from "../shared/logins.ts";
 import { routes } from "../shared/routes.ts";
 import { askProgram } from "./askpass.ts";
 import type { Means } from "./caller.ts";
-import { receive, refusalOf, unreachable } from "./client.ts";
+import { receive, refusalOf } from "./client.ts";
 import type { Invocation } from "./command.ts";
 import { hearLines } from "./event-stream.ts";
 import { remarkAs } from "./fail.ts";
 import { Terminal } from "./terminal.ts";
+import { unreachable } from "./unreachable.ts";
 
 type Prompt = Extract<ConversationLine, { type: "prompt" }>;
 

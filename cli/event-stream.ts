@@ -4,7 +4,8 @@ import { connect } from "node:net";
 import { TundError } from "../shared/errors.ts";
 import type { Event } from "../shared/records.ts";
 import { routes } from "../shared/routes.ts";
-import { receive, refusalOf, unreachable } from "./client.ts";
+import { receive, refusalOf } from "./client.ts";
+import { unreachable } from "./unreachable.ts";
 
 export interface Hearing {
   /** only what concerns this host */

@@ -5,7 +5,8 @@ import { spawn } from "node:child_process";
 import { openSync } from "node:fs";
 import { TundError } from "../shared/errors.ts";
 import { HOLD_HEADER, HOLD_PATH, HOLD_PROTOCOL } from "../shared/routes.ts";
-import { receive, refusalOf, unreachable } from "./client.ts";
+import { receive, refusalOf } from "./client.ts";
+import { unreachable } from "./unreachable.ts";
 
 export interface Hold {
   id: string;

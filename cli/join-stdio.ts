@@ -3,8 +3,9 @@ import { request } from "node:http";
 import { connect, type Socket } from "node:net";
 import { errnoOf, messageOf, TundError } from "../shared/errors.ts";
 import { STDIO_PROTOCOL, stdioPath } from "../shared/routes.ts";
-import { receive, refusalOf, unreachable } from "./client.ts";
+import { receive, refusalOf } from "./client.ts";
 import type { Context } from "./command.ts";
+import { unreachable } from "./unreachable.ts";
 
 type Streams = Pick<Context, "stdin" | "rawStdout">;
 

@@ -1,11 +1,34 @@
 // The only file here that touches `process`.
 import { closeSync, openSync, readFileSync, realpathSync } from "node:fs";
-import { homedir } from "node:os";
 import { dirname, join } from "node:path";
-import { errnoOf, TundError } from "../shared/errors.ts";
+import { loadNative, nativeFile } from "../shared/native/load.ts";
+import { errnoOf, messageOf, TundError } from "../shared/errors.ts";
 import type { Context } from "./command.ts";
+import { descriptor } from "./descriptor.ts";
 import { fail } from "./fail.ts";
-import { run } from "./run.ts";
+import { quickVerbs } from "./quick-verbs.ts";
+import { runVerb } from "./run-verb.ts";
+
+// Functions and getters below, since making Node's streams costs time that most verbs need not spend.
+const streamOut = () => {
+  const { stdout: stream } = process;
+  return stream.listenerCount("error") > 0 ? stream : stream.on("error", broken);
+};
+const stdout = descriptor(1, streamOut, broken);
+// There is nobody left to tell that stderr is broken.
+const stderr = descriptor(
+  2,
+  () => process.stderr,
+  () => undefined,
+);
+
+const besideUs = (file: string): string => join(dirname(realpathSync(process.argv[1] ?? "")), file);
+
+function broken(error: unknown): never {
+  // Whoever read it (`| head -1`) has seen enough.
+  if (errnoOf(error) === "EPIPE") process.exit(0);
+  process.exit(fail(context, new TundError("INTERNAL", `cannot write to stdout: ${messageOf(error)}`)));
+}
 
 const context: Context = {
   env: process.env,
@@ -14,21 +37,21 @@ const context: Context = {
     return process.cwd();
   },
   get home() {
-    return homedir();
+    // As os.homedir() does, and without loading it for that.
+    return process.env["HOME"] || process.getBuiltinModule("node:os").homedir();
   },
   platform: process.platform,
-  // A getter, since making this stream costs time that most verbs need not spend.
   get stdin() {
     return process.stdin;
   },
-  stdout: process.stdout,
+  stdout,
   rawStdout: {
-    write: (bytes) => process.stdout.write(bytes),
-    onceDrained: (resume) => void process.stdout.once("drain", resume),
+    write: (bytes) => streamOut().write(bytes),
+    onceDrained: (resume) => void streamOut().once("drain", resume),
     // end() alone leaves the descriptor open, and whoever reads it waiting.
-    end: () => new Promise((ended) => process.stdout.end(() => ended(closeSync(1)))),
+    end: () => new Promise((ended) => streamOut().end(() => ended(closeSync(1)))),
   },
-  stderr: process.stderr,
+  stderr,
   openTerminal: () => {
     try {
       return openSync("/dev/tty", "r+");
@@ -41,20 +64,24 @@ const context: Context = {
     for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => called(signal));
   },
   get programs() {
-    return { node: process.execPath, tund: join(dirname(realpathSync(process.argv[1] ?? "")), "tund.cjs") };
+    return { node: process.execPath, tund: besideUs("tund.cjs") };
   },
   now: () => Date.now(),
   readServices: () => readFileSync("/etc/services", "utf8"),
 };
 
-process.stdout.on("error", (error) => {
-  // Whoever read it (`| head -1`) has seen enough.
-  if (errnoOf(error) === "EPIPE") process.exit(0);
-  process.exit(fail(context, new TundError("INTERNAL", `cannot write to stdout: ${error.message}`)));
-});
-
-async function main(): Promise<void> {
-  process.exitCode = await run(process.argv.slice(2), context);
+async function main(argv: readonly string[]): Promise<void> {
+  const verbs = quickVerbs(argv);
+  if (verbs === undefined) {
+    // A file of its own, in which everything is: see scripts/build.mjs.
+    const { run } = await import("./run.ts");
+    process.exitCode = await run(argv, context);
+    return;
+  }
+  const native = loadNative(besideUs(nativeFile(process.platform, process.arch)));
+  process.exitCode = await runVerb(argv, context, verbs, native ?? undefined);
+  // All is done and said: what Node would still tidy up takes 1.5 ms.
+  if (!stdout.isBehind && !stderr.isBehind) process.exit();
 }
 
-void main();
+void main(process.argv.slice(2));

@@ -1,21 +1,11 @@
-// argv → verb → exit code.
-import { TundError } from "../shared/errors.ts";
-import { version as own } from "../shared/version.ts";
-import { type Given, has, type Option, readArguments, usageError, valuesOf } from "./args.ts";
-import type { Client } from "./client.ts";
-import type { Command, Context, Invocation } from "./command.ts";
-import { detail, fail, refuse, warn } from "./fail.ts";
+// argv → verb, or ssh's own spelling → exit code: the whole of tunctl.
+import { has, usageError, valuesOf } from "./args.ts";
+import type { Context } from "./command.ts";
 import * as globals from "./global-options.ts";
-import { commandNamed, shortHelp } from "./help-text.ts";
-import { chooseSocket } from "./socket.ts";
+import { commandNamed } from "./help-text.ts";
+import { helpOn, readFor, type Request, runRequest, runVerb } from "./run-verb.ts";
 import { isDashM, isDashO, isDashW, toward } from "./ssh-spelling.ts";
 import { verbs } from "./verbs.ts";
-
-interface Request {
-  command: Command;
-  given: readonly Given[];
-  positionals: readonly string[];
-}
 
 /** Runs one command line (without node and the script) in a context. Gives the exit code; never throws. */
 export async function run(argv: readonly string[], context: Context): Promise<number> {
@@ -24,13 +14,8 @@ export async function run(argv: readonly string[], context: Context): Promise<nu
   const isVerb = verbs.some(({ name }) => name === argv[0]);
   if (!isVerb && isDashO(argv)) return runDashO(argv, context);
   if (!isVerb && isDashM(argv)) return runDashM(argv, context);
-  let request: Request | undefined;
-  try {
-    request = !isVerb && isDashW(argv) ? readDashW(argv) : read(argv);
-  } catch (error) {
-    return fail(context, error);
-  }
-  return request === undefined ? refuse(context, shortHelp(verbs)) : perform(request, context);
+  if (!isVerb && isDashW(argv)) return runRequest(() => readDashW(argv), context, verbs);
+  return runVerb(argv, context, verbs);
 }
 
 async function answerTab(argv: readonly string[], context: Context): Promise<number> {
@@ -48,107 +33,13 @@ async function runDashM(argv: readonly string[], context: Context): Promise<numb
   return dashM(argv, context);
 }
 
-// Gives undefined when there is no verb.
-function read(argv: readonly string[]): Request | undefined {
-  const at = verbAt(argv);
-  const before = readArguments(
-    argv.slice(0, at),
-    [...globals.globalOptions, globals.version],
-    "a verb's own options come after it: see 'tunctl help'",
-  );
-  const name = argv[at] ?? nameInPlace(before.given);
-  if (name === undefined) {
-    if (before.problem !== undefined) throw before.problem;
-    return undefined;
-  }
-  const command = commandNamed(verbs, name);
-  const after = readFor(command, argv.slice(at + 1));
-  const given = [...before.given, ...after.given];
-  // Help goes before complaints: it may be what tells them right from wrong.
-  if (has(given, globals.help)) return helpOn(name, given, argv[at] !== undefined);
-  const problem = before.problem ?? after.problem;
-  if (problem !== undefined) throw problem;
-  return { command, given, positionals: after.positionals };
-}
-
 // `-W DEST` stands where it likes; DEST is what the verb takes first.
 function readDashW(argv: readonly string[]): Request {
   const command = commandNamed(verbs, "stdio");
   const { given, positionals, problem } = readFor(command, argv, [toward]);
-  if (has(given, globals.help)) return helpOn(command.name, given, true);
+  if (has(given, globals.help)) return helpOn(command.name, given, verbs);
   if (problem !== undefined) throw problem;
   const [destination = "", another] = valuesOf(given, toward);
   if (another !== undefined) throw usageError("-W was given twice");
   return { command, given, positionals: [destination, ...positionals] };
-}
-
-const readFor = ({ name, options }: Command, args: readonly string[], more: readonly Option[] = []) =>
-  readArguments(args, [...globals.globalOptions, ...options, ...more], `see 'tunctl help ${name}'`);
-
-// What follows the verb has options of its own, so this reading counts only as far as the verb.
-function verbAt(argv: readonly string[]): number {
-  const { firstPositional } = readArguments(argv, globals.globalOptions, "");
-  return firstPositional === -1 ? argv.length : firstPositional;
-}
-
-function nameInPlace(given: readonly Given[]): string | undefined {
-  if (has(given, globals.help)) return "help";
-  return has(given, globals.version) ? "version" : undefined;
-}
-
-function helpOn(name: string, given: readonly Given[], isNamed: boolean): Request {
-  return { command: commandNamed(verbs, "help"), given, positionals: isNamed ? [name] : [] };
-}
-
-async function perform({ command, given, positionals }: Request, context: Context): Promise<number> {
-  const link: { client?: Client } = {};
-  const invocation: Invocation = {
-    context,
-    given,
-    positionals,
-    json: has(given, globals.json),
-    quiet: has(given, globals.quiet),
-    verbose: has(given, globals.verbose),
-    commands: verbs,
-    socketPath: () => chooseSocket(context, valuesOf(given, globals.socket).at(-1)),
-    async call(verb, input) {
-      link.client ??= await open(invocation);
-      return link.client.call(verb, input);
-    },
-  };
-  let code: number | void;
-  try {
-    refuseMisuse(command, invocation);
-    code = await command.run(invocation);
-  } catch (error) {
-    return fail(context, explained(error, difference(link.client)), invocation.verbose);
-  }
-  const different = difference(link.client);
-  if (different !== undefined) warn(invocation, `${different}: restart tund, or update tunctl`);
-  return code ?? 0;
-}
-
-// Loaded here, since `version`, `help` and mistakes need no HTTP.
-async function open(invocation: Invocation): Promise<Client> {
-  const { Client } = await import("./client.ts");
-  const socketPath = invocation.socketPath();
-  detail(invocation, `speaking to tund on ${socketPath}`);
-  return new Client(socketPath);
-}
-
-function refuseMisuse({ name, most }: Command, { positionals, quiet, verbose }: Invocation): void {
-  if (quiet && verbose) throw usageError("-q and -v exclude each other");
-  const tooMany = positionals[most];
-  if (tooMany !== undefined) throw usageError(`unexpected argument '${tooMany}' (see 'tunctl help ${name}')`);
-}
-
-function difference(client: Client | undefined): string | undefined {
-  const theirs = client?.daemonVersion;
-  return theirs === undefined || theirs === own ? undefined : `tund is ${theirs}, this tunctl ${own}`;
-}
-
-// A failure is one line, and two versions that differ may be the reason.
-function explained(error: unknown, different: string | undefined): unknown {
-  if (different === undefined || !(error instanceof TundError)) return error;
-  return new TundError(error.code, `${error.message} (${different})`, { cause: error });
 }

@@ -10,12 +10,14 @@ import type { Context } from "./command.ts";
  * @throws TundError INVALID_REQUEST when the path is too long for a socket (Node 20 and 22 would cut it short)
  */
 export function chooseSocket(context: Context, asked: string | undefined): string {
-  const [own, ...others] = asked === undefined ? socketPaths(context.env, context.home) : [asked];
-  const isNamed = asked !== undefined || Boolean(context.env["TUND_SOCKET"]);
-  const paths = [own, ...others, ...(isNamed ? [] : [SYSTEM_SOCKET])];
-  const path = paths.find((one) => existsSync(one)) ?? own;
+  const path = asked ?? (context.env["TUND_SOCKET"] || existingPath(context));
   const most = maxSocketPath(context.platform);
   if (Buffer.byteLength(path) > most)
     throw usageError(`the control socket's path has more than ${most} bytes: ${path}`);
   return path;
+}
+
+function existingPath({ env, home }: Context): string {
+  const paths = socketPaths(env, home);
+  return [...paths, SYSTEM_SOCKET].find((one) => existsSync(one)) ?? paths[0];
 }

@@ -2,7 +2,7 @@
 // its place (scripts/compiled-schemas.ts), so that the daemon needs no compiler of schemas.
 import { Ajv } from "ajv";
 import { Environment, type Settings } from "./settings.ts";
-import { State } from "./state-file.ts";
+import { State } from "./saved-state.ts";
 
 /** What has compiled them; it keeps their source for the build. */
 export const ajv = new Ajv({ code: { source: true } });

@@ -1,7 +1,7 @@
 // Only the daemon's own user may speak to it, and root: what the socket's mode says, asked of the kernel once more.
 import type { Socket } from "node:net";
 import type { Log } from "../shared/log.ts";
-import { descriptorOf, type Native } from "./native/load.ts";
+import { descriptorOf, type Native } from "../shared/native/load.ts";
 
 /** Gives what ends a connection from anybody else, and tells whether it is from one who may. Without the compiled file all may. */
 export function doorkeeper(native: Native | null, log: Log): (socket: Socket) => boolean {

@@ -1,5 +1,5 @@
 // The log as journald takes it (systemd.journal-fields(7)): a datagram of fields a line, so that they can be searched for.
-import type { Native } from "./native/load.ts";
+import type { Native } from "../shared/native/load.ts";
 
 const JOURNAL = "/run/systemd/journal/socket";
 /** syslog(3)'s, by the level's name. */

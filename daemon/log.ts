@@ -3,7 +3,7 @@ import { pino, type DestinationStream } from "pino";
 import type { Log } from "../shared/log.ts";
 import type { Config } from "./config.ts";
 import { journalStream } from "./journal.ts";
-import type { Native } from "./native/load.ts";
+import type { Native } from "../shared/native/load.ts";
 
 const SECRETS = ["password", "passphrase", "privateKey", "*.password", "*.passphrase", "*.privateKey"];
 const STDERR = 2;

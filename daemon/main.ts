@@ -32,7 +32,7 @@ import { createMetrics, type Metrics } from "./metrics.ts";
 import { parseMetricsAddress, serveMetrics } from "./metrics-listener.ts";
 import { describeNetwork, watchNetwork } from "./network-watch.ts";
 import { selfCheck } from "./self-check.ts";
-import { loadNative, nativeFile } from "./native/load.ts";
+import { loadNative, nativeFile } from "../shared/native/load.ts";
 import { Service } from "./systemd/service.ts";
 import { watchMemory } from "./memory-watch.ts";
 import { Store } from "./store.ts";

@@ -1,18 +1,18 @@
 // Desired state on disk: what was asked for, in state.json, so that it outlives the daemon. One writer.
-import { constants } from "node:fs";
-import { chmod, mkdir, open, readFile, rename, unlink } from "node:fs/promises";
+import { chmod, copyFile, mkdir, readFile, rename } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { errnoOf, messageOf, TundError } from "../shared/errors.ts";
 import type { Log } from "../shared/log.ts";
 import { checkState } from "./checks.ts";
-import { type SavedHost, VERSION } from "./state-file.ts";
+import { type SavedHost, VERSION } from "./saved-state.ts";
+import { StateFile, statesIn } from "./state-file.ts";
 import { listenAt, PathTakenError } from "./unix-socket.ts";
 
 export class Store {
   readonly #directory: string;
   readonly #file: string;
-  readonly #temporary: string;
+  readonly #states: StateFile;
   readonly #log: Log;
   #writing: Promise<void> = Promise.resolve();
   #next: Promise<void> | undefined;
@@ -21,7 +21,7 @@ export class Store {
   constructor(directory: string, log: Log) {
     this.#directory = directory;
     this.#file = join(directory, "state.json");
-    this.#temporary = join(directory, ".state.json.new");
+    this.#states = new StateFile(this.#file);
     this.#log = log;
   }
 
@@ -64,12 +64,17 @@ export class Store {
       await this.#setAside("unreadable", messageOf(error));
       return [];
     }
+    const states = statesIn(text);
+    const isCutShort = states.length > 1 && !isJson(states.at(-1) ?? "");
+    let hosts: SavedHost[];
     try {
-      return parse(text);
+      hosts = parse(states.at(isCutShort ? -2 : -1) ?? "");
     } catch (error) {
       await this.#setAside(error instanceof NewerError ? "newer" : "damaged", messageOf(error));
       return [];
     }
+    if (isCutShort) await this.#mend(hosts);
+    return hosts;
   }
 
   /**
@@ -89,9 +94,8 @@ export class Store {
   }
 
   async #write(hosts: SavedHost[]): Promise<void> {
-    const text = `${JSON.stringify({ version: VERSION, hosts }, null, 2)}\n`;
     try {
-      await this.#replace(text);
+      await this.#states.write({ version: VERSION, hosts });
     } catch (error) {
       const why = reasons[errnoOf(error) ?? ""] ?? messageOf(error);
       throw new TundError("STATE_NOT_SAVED", `cannot save ${this.#file}: ${why}; nothing was changed`, {
@@ -100,26 +104,26 @@ export class Store {
     }
   }
 
-  // A rename replaces the file at once; without fsync of both it could still be lost, or be empty, after a power cut.
-  async #replace(text: string): Promise<void> {
-    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+  // The machine may stop while a state is appended; nobody was told yet that it is saved.
+  async #mend(hosts: SavedHost[]): Promise<void> {
+    const aside = this.#nameAside("cut-short");
     try {
-      await writeDurably(this.#temporary, text);
-      await rename(this.#temporary, this.#file);
+      await copyFile(this.#file, aside);
+      await this.#write(hosts);
+      this.#log.warn(
+        { file: aside },
+        `the state file's end was cut short: what was saved before is used, ${aside} is a copy`,
+      );
     } catch (error) {
-      await unlink(this.#temporary).catch(() => undefined);
-      throw error;
-    }
-    const directory = await open(this.#directory, constants.O_RDONLY);
-    try {
-      await directory.sync();
-    } finally {
-      await directory.close();
+      this.#log.warn(
+        { error: messageOf(error) },
+        `the state file's end is cut short: what was saved before is used`,
+      );
     }
   }
 
   async #setAside(what: string, why: string): Promise<void> {
-    const aside = `${this.#file}.${what}-${new Date().toISOString().replaceAll(/[:.]/g, "-")}`;
+    const aside = this.#nameAside(what);
     try {
       await rename(this.#file, aside);
       await chmod(aside, 0o600).catch(() => undefined); // somebody else's file keeps its mode
@@ -134,9 +138,22 @@ export class Store {
       `the state file was ${what} (${why}): it is now ${aside}, and tund starts empty`,
     );
   }
+
+  #nameAside(what: string): string {
+    return `${this.#file}.${what}-${new Date().toISOString().replaceAll(/[:.]/g, "-")}`;
+  }
 }
 
 class NewerError extends Error {}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 function parse(text: string): SavedHost[] {
   const state: unknown = JSON.parse(text);
@@ -148,16 +165,6 @@ function parse(text: string): SavedHost[] {
   throw new Error(
     problem === undefined ? "it is no state of tund" : `${problem.instancePath || "/"} ${problem.message}`,
   );
-}
-
-async function writeDurably(path: string, text: string): Promise<void> {
-  const file = await open(path, "w", 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
 }
 
 const reasons: Record<string, string> = {

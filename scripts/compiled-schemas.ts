@@ -6,7 +6,7 @@ import standaloneCode from "ajv/dist/standalone/index.js";
 import { ajv as apiAjv, requestChecks } from "../daemon/api/request-checks.ts";
 import { ajv, checkSettings, checkState } from "../daemon/checks.ts";
 import * as settings from "../daemon/settings.ts";
-import * as stateFile from "../daemon/state-file.ts";
+import * as savedState from "../daemon/saved-state.ts";
 import { contract } from "../shared/contract.ts";
 
 /** A module of these functions: the body of each is CommonJS, as ajv writes it. */
@@ -42,7 +42,7 @@ process.stdout.write(
   JSON.stringify({
     "shared/contract.ts": data({ contract: outline }),
     "daemon/settings.ts": data(settings),
-    "daemon/state-file.ts": data(stateFile),
+    "daemon/saved-state.ts": data(savedState),
     "daemon/checks.ts": `${functions(ajv, { checkSettings, checkState })}export const { checkSettings, checkState } = checks;\n`,
     "daemon/api/request-checks.ts": `${functions(apiAjv, requestChecks)}export { checks as requestChecks };\n`,
   }),

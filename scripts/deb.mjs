@@ -102,7 +102,7 @@ function stagePrograms(stage, thisNode) {
     stage.write(`${LIB}/${name}.cjs`, text, 0o755);
     stage.link(`../lib/tunctl/${name}.cjs`, `usr/bin/${name}`);
   }
-  stage.copy(at("dist", native), `${LIB}/${native}`);
+  for (const file of ["tunctl-all.cjs", native]) stage.copy(at("dist", file), `${LIB}/${file}`);
   for (const [name, parts] of Object.entries(runtime)) {
     const paths = parts.map((part) => at("node_modules", name, part));
     const files = paths.flatMap((path) => (statSync(path).isDirectory() ? filesIn(path) : [path]));

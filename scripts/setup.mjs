@@ -177,7 +177,9 @@ function aptInstall(names) {
   }
 }
 
-const programs = ["dist/tund.cjs", "dist/tunctl.cjs", "dist/man/tund.8"].map((file) => at(file));
+const programs = ["dist/tund.cjs", "dist/tunctl.cjs", "dist/tunctl-all.cjs", "dist/man/tund.8"].map((file) =>
+  at(file),
+);
 const sources = ["daemon", "cli", "shared", "docs/man", "scripts", "package.json", "package-lock.json"];
 
 function newest(path) {

@@ -1,7 +1,7 @@
 // Desired state: what was asked for and is to outlive the daemon, read off the forwards and hosts that there are.
 import { TundError } from "../../shared/errors.ts";
 import type { Forward } from "../forwards/forward.ts";
-import type { SavedForward, SavedHost } from "../state-file.ts";
+import type { SavedForward, SavedHost } from "../saved-state.ts";
 import type { Store } from "../store.ts";
 import type { Master } from "./master.ts";
 import type { Roster } from "./roster.ts";

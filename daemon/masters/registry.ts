@@ -13,7 +13,7 @@ import { parseStdioDestination } from "../../shared/forward-spec.ts";
 import type { Forward } from "../forwards/forward.ts";
 import { type ListenerKeeper, noKeeper } from "../forwards/listener-keeper.ts";
 import type { ParkingLimits } from "../forwards/parking.ts";
-import type { SavedHost } from "../state-file.ts";
+import type { SavedHost } from "../saved-state.ts";
 import type { Store } from "../store.ts";
 import { cancelForward } from "./cancelling.ts";
 import { openConfigured } from "./configured.ts";

@@ -1,7 +1,7 @@
 // Putting back what was saved: at once in name, and for good when ssh_config has been asked about each host.
 import { messageOf } from "../../shared/errors.ts";
 import { parseForwardSpec } from "../../shared/forward-spec.ts";
-import type { SavedForward, SavedHost } from "../state-file.ts";
+import type { SavedForward, SavedHost } from "../saved-state.ts";
 import type { Forward } from "../forwards/forward.ts";
 import type { Master } from "./master.ts";
 import type { House } from "./house.ts";

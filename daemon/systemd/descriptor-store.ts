@@ -3,7 +3,7 @@
 import { closeSync } from "node:fs";
 import type { Server } from "node:net";
 import type { ListenerKeeper } from "../forwards/listener-keeper.ts";
-import { descriptorOf } from "../native/load.ts";
+import { descriptorOf } from "../../shared/native/load.ts";
 import type { Notifier } from "./notifier.ts";
 
 const PREFIX = "listen-";

@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { messageOf } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
-import type { Native } from "../native/load.ts";
+import type { Native } from "../../shared/native/load.ts";
 
 const SYSTEMD_NOTIFY = "/usr/bin/systemd-notify";
 

@@ -2,7 +2,7 @@
 import { type Clock, type Timer } from "../../shared/clock.ts";
 import type { Log } from "../../shared/log.ts";
 import type { Registry } from "../masters/registry.ts";
-import type { Native } from "../native/load.ts";
+import type { Native } from "../../shared/native/load.ts";
 import { DescriptorStore, type Inherited } from "./descriptor-store.ts";
 import { Notifier } from "./notifier.ts";
 
@@ -48,7 +48,9 @@ export class Service {
 
   /** The control socket answers, and the state is loaded. */
   ready(registry: Registry): void {
-    const { clock, watchdogMs } = this.#options;
+    const { clock, watchdogMs, notifySocket, inherited } = this.#options;
+    // What a change is costs more to find out than to make one: not for nobody.
+    if (notifySocket === null && inherited.length === 0) return;
     this.#notifier.tell({ READY: 1, STATUS: statusOf(registry) });
     const onChange = () => {
       this.#status ??= clock.after(STATUS_EVERY_MS, () => {

@@ -11,6 +11,7 @@ it("npm's package has the programs, the units, man pages and completions, and no
     expect.arrayContaining([
       "dist/tund.cjs",
       "dist/tunctl.cjs",
+      "dist/tunctl-all.cjs",
       "dist/tund.cjs.LEGAL.txt",
       "dist/man/tunctl.1",
       "dist/man/tund.8",

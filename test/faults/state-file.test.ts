@@ -1,9 +1,19 @@
 // The state file, when the disk or somebody else has its way with it.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import type { SavedHost } from "../../daemon/state-file.ts";
+import type { SavedHost } from "../../daemon/saved-state.ts";
 import { Store } from "../../daemon/store.ts";
 import { echoServer, type LoopbackServer } from "../support/echo.ts";
 import { freePort } from "../support/free-port.ts";
@@ -88,6 +98,104 @@ function tinyDisk(path: string): boolean {
   return isThere;
 }
 
+/** A state with one host of this name. */
+const named = (host: string): SavedHost[] => hosts.map((one) => ({ ...one, host }));
+
+/** A store in a directory of its own, its file, and what else lies there. */
+async function storeOf(...names: string[]) {
+  const directory = await tempDir();
+  onTestFinished(() => directory.remove());
+  const store = new Store(directory.path, silent);
+  for (const name of names) await store.save(() => named(name));
+  const aside = () => readdirSync(directory.path).filter((name) => name.startsWith("state.json."));
+  return { directory: directory.path, file: join(directory.path, "state.json"), store, aside };
+}
+
+describe("a state that is appended", () => {
+  it("counts when it is whole, and before that the one before, of which the file is made again", async () => {
+    const { directory, file, store, aside } = await storeOf("first", "second");
+    const one = statSync(file).size;
+    await store.save(() => named("third"));
+    const whole = readFileSync(file);
+    for (let length = one; length < whole.length - 1; length++) {
+      writeFileSync(file, whole.subarray(0, length));
+      expect(await new Store(directory, silent).load()).toEqual(named("second"));
+      expect(await new Store(directory, silent).load()).toEqual(named("second"));
+      expect(aside()).toHaveLength(length > one ? 1 : 0);
+      for (const name of aside()) {
+        expect(name).toMatch(/^state\.json\.cut-short-/);
+        const path = join(directory, name);
+        expect(readFileSync(path).equals(whole.subarray(0, length))).toBe(true);
+        expect(statSync(path).mode & 0o777).toBe(0o600);
+        rmSync(path);
+      }
+    }
+    writeFileSync(file, whole.subarray(0, -1));
+    expect(await new Store(directory, silent).load()).toEqual(named("third"));
+  });
+
+  it("is not lost to what a power cut leaves behind it", async () => {
+    const { file, store, aside } = await storeOf("first", "second");
+    appendFileSync(file, Buffer.alloc(300));
+    expect(await store.load()).toEqual(named("second"));
+    expect(aside()).toHaveLength(1);
+  });
+
+  it("is found in a file that somebody moved away, changed or replaced meanwhile", async () => {
+    const { directory, file, store } = await storeOf("first", "second");
+    const sabotage = [
+      () => rmSync(file),
+      () => rmSync(directory, { recursive: true }),
+      () => renameSync(file, join(directory, "elsewhere")),
+      () => writeFileSync(file, JSON.stringify({ version: 1, hosts: named("theirs") })),
+      () => writeFileSync(file, "no state"),
+      // A copy put back, as restored from a backup, with a mode of its own.
+      () => {
+        const copy = join(directory, "copy");
+        writeFileSync(copy, readFileSync(file), { mode: 0o644 });
+        renameSync(copy, file);
+      },
+    ];
+    for (const [at, spoil] of sabotage.entries()) {
+      spoil();
+      await store.save(() => named(`after-${at}`));
+      expect(await store.load()).toEqual(named(`after-${at}`));
+      expect(statSync(file).mode & 0o777).toBe(0o600);
+    }
+  });
+
+  it("comes in a file that stays small", async () => {
+    const { file, store, aside } = await storeOf();
+    const sizes: number[] = [];
+    for (let at = 0; at < 1500; at++) {
+      await store.save(() => named(`host-${at}`));
+      sizes.push(statSync(file).size);
+    }
+    expect(await store.load()).toEqual(named("host-1499"));
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(256 * 1024);
+    // It was replaced once and again, and not each time.
+    expect(sizes.filter((size, at) => size < (sizes[at - 1] ?? 0)).length).toBeOneOf([1, 2]);
+    expect(aside()).toEqual([]);
+  });
+
+  it("that does not fit is none, and the next one is", async () => {
+    const { directory } = await storeOf();
+    if (!tinyDisk(directory)) return;
+    const store = new Store(directory, silent);
+    const file = join(directory, "state.json");
+    await store.save(() => named("first"));
+    await store.save(() => named("second"));
+    const before = readFileSync(file, "utf8");
+    const big = named("x".repeat(70_000));
+    await expect(store.save(() => big)).rejects.toMatchObject({ code: "STATE_NOT_SAVED" });
+    expect(readFileSync(file, "utf8")).toBe(before);
+    expect(await new Store(directory, silent).load()).toEqual(named("second"));
+    await store.save(() => named("third"));
+    expect(await new Store(directory, silent).load()).toEqual(named("third"));
+    expect(readdirSync(directory)).toEqual(["state.json"]);
+  });
+});
+
 describe("a disk", () => {
   let sshd: Sshd;
   let echo: LoopbackServer;
@@ -132,6 +240,9 @@ describe("a disk", () => {
     const tund = await start();
     const [a, b] = [await freePort(), await freePort()];
     const to = `127.0.0.1:${echo.port}`;
+    // What no command here takes away is longer than a page of the disk, or there might be room for one state more.
+    const long = ["--on-demand", "-o", `SendEnv=${"X".repeat(5000)}`, "-L", `${await freePort()}:${to}`];
+    await tund.ok("forward", ...long, "elsewhere");
     await tund.ok("forward", "-L", `${a}:${to}`, "testhost");
     const before = readFileSync(state, "utf8");
     const mend = spoil(join(state, ".."));
@@ -145,12 +256,13 @@ describe("a disk", () => {
     }
     expect(readFileSync(state, "utf8")).toBe(before);
     await works(a);
-    expect(await tund.forwards()).toMatchObject([{ spec: `${a}:${to}`, state: "active" }]);
+    const forwards = (await tund.forwards()).filter(({ host }) => host === "testhost");
+    expect(forwards).toMatchObject([{ spec: `${a}:${to}`, state: "active" }]);
     // What need not be kept works all the same.
     await tund.ok("forward", "--ephemeral", "-L", `${b}:${to}`, "testhost");
     await works(b);
     mend();
-    await tund.ok("cancel", "-L", String(a), "testhost");
+    await tund.ok("cancel", "--all");
     expect(saved().hosts).toEqual([]);
   });
 });

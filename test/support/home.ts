@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
+import { statesIn } from "../../daemon/state-file.ts";
 import type { Forward, Master } from "../../shared/records.ts";
 import { startTund, type Tund } from "./daemon.ts";
 import { tempDir } from "./temp-dir.ts";
@@ -17,7 +18,7 @@ export interface Inhabitant extends Tund {
 export interface Home {
   /** path of the state file */
   state: string;
-  /** what stands in it */
+  /** the last state in it */
   saved: () => { version: number; hosts: Record<string, unknown>[] };
   start: (env?: Readonly<Record<string, string>>) => Promise<Inhabitant>;
 }
@@ -33,7 +34,7 @@ export async function startHome(env: Readonly<Record<string, string>>): Promise<
   const state = join(directory.path, "state", "state.json");
   return {
     state,
-    saved: () => JSON.parse(readFileSync(state, "utf8")) as ReturnType<Home["saved"]>,
+    saved: () => JSON.parse(statesIn(readFileSync(state, "utf8")).at(-1) ?? "") as ReturnType<Home["saved"]>,
     start: async (more = {}) => {
       const tund = await startTund({ home: directory.path, env: { ...env, ...more } });
       started.push(tund);

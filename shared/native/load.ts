@@ -15,6 +15,8 @@ export interface Native {
   sendDatagram(path: string, text: string, fds: readonly number[]): void;
   /** Gives memory that malloc keeps although it was freed back to the system. */
   trimMemory(): void;
+  /** Connects to a Unix socket: a descriptor that blocks, or an errno below 0. @throws Error with the system's reason */
+  connectUnix(path: string): number;
 }
 
 /** Its name beside the program. */

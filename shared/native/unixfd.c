@@ -1,5 +1,6 @@
-// What Node has no call for (N-API, so that one binary serves every Node): who is at the other end of a Unix socket, and
-// datagrams with descriptors, which is how systemd is spoken to (sd_notify(3)); and malloc's spare memory.
+// What Node has no call for (N-API, so that one binary serves every Node): who is at the other end of a Unix socket,
+// datagrams with descriptors, which is how systemd is spoken to (sd_notify(3)), a connection that blocks, and malloc's spare
+// memory.
 #define _GNU_SOURCE
 #include <errno.h>
 #ifdef __linux__
@@ -115,8 +116,31 @@ static napi_value trim_memory(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+// connectUnix(path) -> a descriptor that blocks, or an errno below 0
+static napi_value connect_unix(napi_env env, napi_callback_info info) {
+  napi_value argument, result;
+  size_t count = 1, length;
+  struct sockaddr_un to = {.sun_family = AF_UNIX};
+  if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok || count < 1 ||
+      napi_get_value_string_utf8(env, argument, to.sun_path, sizeof to.sun_path, &length) != napi_ok)
+    return fail(env, "connectUnix", EINVAL);
+  // One that was cut off is another's.
+  if (length >= sizeof to.sun_path - 1) return fail(env, "connectUnix", ENAMETOOLONG);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd == -1) return fail(env, "socket", errno);
+  if (connect(fd, (struct sockaddr *)&to, sizeof to) == -1) {
+    int error = errno;
+    close(fd);
+    fd = -error;
+  }
+  napi_create_int32(env, fd, &result);
+  return result;
+}
+
 NAPI_MODULE_INIT() {
   napi_value function;
+  napi_create_function(env, "connectUnix", NAPI_AUTO_LENGTH, connect_unix, NULL, &function);
+  napi_set_named_property(env, exports, "connectUnix", function);
   napi_create_function(env, "peerCredentials", NAPI_AUTO_LENGTH, peer_credentials, NULL, &function);
   napi_set_named_property(env, exports, "peerCredentials", function);
   napi_create_function(env, "sendDatagram", NAPI_AUTO_LENGTH, send_datagram, NULL, &function);
