@@ -17,6 +17,7 @@ const common = {
   banner: { js: "#!/usr/bin/env node" },
   define: { __VERSION__: JSON.stringify(version) },
   legalComments: "linked",
+  metafile: true,
   logLevel: "warning",
 };
 
@@ -58,14 +59,13 @@ const tunctlAll = {
 // ssh2 stays outside: its compiled ciphers are found beside its own files. Fastify would load the two others if it were
 // told of no compilers.
 const external = ["ssh2", "@fastify/ajv-compiler", "@fastify/fast-json-stringify-compiler"];
-await Promise.all([
+const built = await Promise.all([
   build({
     ...common,
     entryPoints: ["daemon/main.ts"],
     outfile: "dist/tund.cjs",
     external,
     plugins: [compiledSchemas],
-    metafile: true,
     // V8 keeps the text for as long as the daemon runs. Names and lines stay: a trace of the stack can be read.
     minifyWhitespace: true,
     minifySyntax: true,
@@ -74,6 +74,13 @@ await Promise.all([
   build({ ...common, entryPoints: ["cli/main.ts"], outfile: "dist/tunctl.cjs", plugins: [tunctlAll] }),
   build({ ...common, entryPoints: ["cli/run.ts"], outfile: "dist/tunctl-all.cjs", banner: {} }),
 ]);
+// Whose code is in the programs: the licences of these go along with a package.
+const bundled = built
+  .flatMap(({ metafile }) => Object.keys(metafile.inputs))
+  .map((path) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0])
+  .filter((directory) => directory !== undefined);
+await writeFile("dist/bundled.json", JSON.stringify([...new Set(bundled)].toSorted()));
+
 const programs = ["dist/tund.cjs", "dist/tunctl.cjs"];
 await Promise.all(programs.map((file) => chmod(file, 0o755)));
 

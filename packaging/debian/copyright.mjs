@@ -11,12 +11,6 @@ const indented = (text) =>
 
 const field = (name, lines) => `${name}: ${lines.join(`\n${" ".repeat(name.length + 2)}`)}`;
 
-/** The packages that esbuild took into a bundle, by the comment that it sets before each file's code: their directories. */
-export function bundledPackages(bundle) {
-  const files = bundle.matchAll(/^\s*\/\/ (node_modules\/(?:.+\/node_modules\/)?(?:@[^/\n]+\/)?[^/\n]+)\//gm);
-  return [...new Set([...files].map(([, directory]) => directory))];
-}
-
 const isCopyright = (line) => /^\s*(©|Copyright\b)(?! (License|notice|holder|owner|\[))/i.test(line);
 
 function describe(root, directory) {
