@@ -9,7 +9,8 @@ enum {
   MOST_UNDER_WAY = 64 << 20, /* on an unlimited link, in one direction: 640 MiB/s at 100 ms each way */
   MOST_BATCHES = 1 << 16,
   MOST_READ = 1 << 20,
-  SEGMENT = 1448 /* as on Ethernet: with loopback's 64 KiB a whole SSH packet waits for an acknowledgement (RFC 896) */
+  /* With loopback's 64 KiB a whole SSH packet waits for an acknowledgement (RFC 896); many small ones it gets out of order. */
+  SEGMENT = 16 * 1024
 };
 static const double QUEUE = 0.05; /* seconds of it are kept before the link; beyond that the sender is held up */
 

@@ -6,10 +6,10 @@ import type { Measure } from "../measures.ts";
 import { withSubjects } from "../subjects.ts";
 
 const LINKS = [
-  { roundTripMs: 20, mibPerSecond: 0 },
-  { roundTripMs: 100, mibPerSecond: 0 },
-  { roundTripMs: 300, mibPerSecond: 0 },
-  { roundTripMs: 100, mibPerSecond: 20 },
+  { roundTripMs: 20, mibPerSecond: 0, turns: 1 },
+  { roundTripMs: 100, mibPerSecond: 0, turns: 3 },
+  { roundTripMs: 300, mibPerSecond: 0, turns: 1 },
+  { roundTripMs: 100, mibPerSecond: 20, turns: 1 },
 ] as const;
 const WAYS = ["down", "up"] as const;
 type Link = (typeof LINKS)[number];
@@ -35,15 +35,23 @@ const measures: readonly Measure[] = LINKS.flatMap((link) =>
   }),
 );
 
-/** One turn each, with no round to warm up: each lasts seconds, warms up for longer than it counts, and mostly waits. */
+/** A turn or three each, with no round to warm up: each lasts seconds, warms up for longer than it counts, and mostly waits. */
 async function over(bench: Bench, link: Link): Promise<void> {
   const { sshd, load } = bench;
-  const { roundTripMs } = link;
-  // By then windows that grow with the distance have grown, and so has sshd's own buffer: it stalls for two seconds meanwhile.
-  const how = { warmMs: 3500 + 5 * roundTripMs, runMs: 2000, blockKib: 128 };
+  const { roundTripMs, turns } = link;
+  // By then windows that grow with the distance have grown, and so has the buffer in which sshd reads ahead of them: it stands
+  // still for a second or two meanwhile.
+  const durations = {
+    down: { warmMs: 6000, runMs: 2000, blockKib: 128 },
+    up: { warmMs: 1000 + 5 * roundTripMs, runMs: 1500, blockKib: 128 },
+  };
   // A line alone has no windows to grow.
-  const brief = { ...how, warmMs: 200 + 2 * roundTripMs, runMs: 700 };
-  const take = async (way: Way, ports: { source: number; sink: number }, duration = how): Promise<number> => {
+  const brief = { warmMs: 200 + 2 * roundTripMs, runMs: 700, blockKib: 128 };
+  const take = async (
+    way: Way,
+    ports: { source: number; sink: number },
+    duration = durations[way],
+  ): Promise<number> => {
     const figures = await load.flow(way, way === "down" ? ports.source : ports.sink, duration);
     await sleep(2 * roundTripMs + 100); // what is still on the line
     return figures["mibPerSecond"] ?? Number.NaN;
@@ -54,7 +62,7 @@ async function over(bench: Bench, link: Link): Promise<void> {
     await appendFile(sshd.knownHosts, `[127.0.0.1]:${port} ${sshd.hostKeys[0]?.publicKey}\n`);
     await withSubjects({ sshd, far: load.far, host }, async (subjects) => {
       for (const way of WAYS)
-        for (const subject of subjects)
+        for (const subject of Array.from({ length: turns }, () => subjects).flat())
           bench.record(`${host}.${way}`, ownerOf(subject), await take(way, subject.ports));
     });
   });

@@ -16,9 +16,8 @@ const FIRST_BYTES_PER_MS = 200_000;
 // life. That is its limit, and once it is reached the copying goes on for ever, at 5 MB/s.
 const MOST = 16 * MIB;
 const SPARE = 4 * MIB; // beyond what is under way
-// The peer hears of more when a quarter of the window is free, so that it seldom stands still.
-const GRANT_SHARE = 4;
-const LARGEST_GRANT = 512 * KIB;
+// The peer hears of more when so much is free: a quarter of the smallest window, so that it seldom stands still.
+const LEAST_GRANT = 128 * KIB;
 // A rate over less time than this says more of the scheduler than of the path.
 const SHORTEST_SPAN_MS = 10;
 
@@ -102,7 +101,7 @@ export class ReceiveWindow {
     const size = this.#first + this.#growth;
     this.#keep(Math.max(size, held) - this.#first);
     const room = size - held;
-    if (room < Math.min(size / GRANT_SHARE, LARGEST_GRANT)) return;
+    if (room < LEAST_GRANT) return;
     this.#granted += room;
     this.#grant(room);
   }
