@@ -1,6 +1,5 @@
 // Connections that stay open, and over which one question is put after the other: tund's control socket, and ssh's mux socket.
-import { Agent, type IncomingMessage, request } from "node:http";
-import { once } from "node:events";
+import { connect } from "node:net";
 import { HELLO, packet, rawClient } from "../test/support/mux.ts";
 
 export interface Control {
@@ -9,22 +8,48 @@ export interface Control {
   close(): void;
 }
 
-/** Speaks to a daemon over one connection. Who opens it closes it. */
+const END_OF_HEADERS = "\r\n\r\n";
+
+/**
+ * Speaks to a daemon over one connection, one call at a time, in bare HTTP: node:http would take as long to ask as the
+ * daemon to answer. Who opens it closes it.
+ */
 export function openControl(socketPath: string): Control {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const socket = connect(socketPath);
+  socket.setNoDelay(true).on("error", () => undefined); // whoever waits hears of the end
+  let received = "";
+  let arrived: () => void = () => undefined;
+  socket.on("data", (chunk: Buffer) => {
+    received += chunk.toString("latin1");
+    arrived();
+  });
+  socket.once("close", () => arrived());
+  const answer = async (): Promise<{ status: number; text: string }> => {
+    for (;;) {
+      const at = received.indexOf(END_OF_HEADERS);
+      const [, status, length] =
+        /^HTTP\/1\.1 (\d+)[^]*?\ncontent-length: (\d+)/i.exec(received.slice(0, Math.max(at, 0))) ?? [];
+      const end = at + END_OF_HEADERS.length + Number(length);
+      if (received.length >= end) {
+        const text = Buffer.from(received.slice(at + END_OF_HEADERS.length, end), "latin1").toString();
+        received = received.slice(end);
+        return { status: Number(status), text };
+      }
+      if (socket.destroyed) throw new Error("the daemon closed the control connection");
+      await new Promise<void>((resolve) => (arrived = resolve));
+    }
+  };
   return {
     call: async (method, path, body) => {
-      const headers = body === undefined ? {} : { "content-type": "application/json" };
-      const asked = request({ socketPath, agent, method, path, headers });
-      asked.end(body === undefined ? undefined : JSON.stringify(body));
-      const [answer] = (await once(asked, "response")) as [IncomingMessage];
-      const chunks: Buffer[] = [];
-      for await (const chunk of answer) chunks.push(chunk as Buffer);
-      const text = Buffer.concat(chunks).toString();
-      if (answer.statusCode !== 200) throw new Error(`${method} ${path}: ${answer.statusCode} ${text}`);
-      return text;
+      const text = body === undefined ? "" : JSON.stringify(body);
+      const type = body === undefined ? "" : "content-type: application/json\r\n";
+      const length = `content-length: ${Buffer.byteLength(text)}`;
+      socket.write(`${method} ${path} HTTP/1.1\r\nhost: tund\r\n${type}${length}${END_OF_HEADERS}${text}`);
+      const answered = await answer();
+      if (answered.status !== 200) throw new Error(`${method} ${path}: ${answered.status} ${answered.text}`);
+      return answered.text;
     },
-    close: () => agent.destroy(),
+    close: () => socket.destroy(),
   };
 }
 
