@@ -21,7 +21,7 @@ import {
 import { ReceiveWindows, type WindowBudget } from "./receive-window.ts";
 import type { Wire } from "./wire.ts";
 import { isExchangingKeys, ping, rekey, serverVersion } from "./ssh2-private.ts";
-import { countLoans, hasUsablePacketSize, keepsPartOf } from "./ssh2-private-channels.ts";
+import { countLoans, endOnce, hasUsablePacketSize, keepsPartOf } from "./ssh2-private-channels.ts";
 import { takeSending } from "./ssh2-private-packets.ts";
 
 const GOODBYE_MS = 1000;
@@ -265,6 +265,7 @@ export class Connection {
   #channel(stream: ClientChannel): Channel {
     this.#onChannel?.();
     this.#windows.add(stream);
+    endOnce(stream);
     return { stream, link: this.#link };
   }
 
