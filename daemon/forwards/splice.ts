@@ -64,8 +64,14 @@ function pumpIn(socket: Socket, { stream, link }: Channel, bytes: ByteCount): vo
     if (socket.writableLength > SOCKET_QUEUE_BYTES) stream.pause();
   });
   socket.on("drain", () => stream.resume());
-  whenEnded(stream, () => socket.end());
+  whenEnded(stream, () => endWriting(socket));
   stream.resume(); // a handshake on it leaves it paused
+}
+
+/** Sends FIN. Where nothing is to come either, close(2) does, without a shutdown(2) before it and what Node has around that. */
+function endWriting(socket: Socket): void {
+  if (socket.readableEnded && socket.writableLength === 0) socket.destroy();
+  else socket.end();
 }
 
 /** From the socket to the channel, no faster than the channel's window and the master's queue allow. */
