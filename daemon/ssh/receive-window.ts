@@ -17,7 +17,7 @@ const FIRST_BYTES_PER_MS = 200_000;
 const MOST = 16 * MIB;
 const SPARE = 4 * MIB; // beyond what is under way
 // The peer hears of more when so much is free: a quarter of the smallest window, so that it seldom stands still.
-const LEAST_GRANT = 128 * KIB;
+const LEAST_GRANT = 64 * KIB;
 // A rate over less time than this says more of the scheduler than of the path.
 const SHORTEST_SPAN_MS = 10;
 

@@ -43,7 +43,7 @@ export function endOnce(channel: ClientChannel): void {
 }
 
 /** What the peer may send on a channel before it is granted more: for all channels, and in bytes. */
-export const FIRST_WINDOW = 512 * 1024;
+export const FIRST_WINDOW = 256 * 1024;
 
 /** Our number of a channel. */
 export const incomingId = (channel: ClientChannel): number => insideOf(channel).incoming.id;
