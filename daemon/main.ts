@@ -2,7 +2,7 @@
 // For what they do, and before all else: what comes after them is what they are about.
 // oxlint-disable import/no-unassigned-import
 import "./small-start.ts";
-import "./ssh/without-wasm.ts";
+import "./ssh/ssh2-private-wasm.ts";
 // oxlint-enable import/no-unassigned-import
 import { EventEmitter, once } from "node:events";
 import { mkdirSync, realpathSync } from "node:fs";

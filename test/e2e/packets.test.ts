@@ -1,15 +1,15 @@
 // What tund makes and reads itself of SSH's packets, for each of its ciphers and through real key exchanges: what is read into
 // memory that is used again must be what its reader gets, however late that reader is.
-import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import type { Socket } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { digestOf } from "../plumbing/pump.ts";
 import { startTund } from "../support/daemon.ts";
 import { pseudoRandom, sinkServer, sourceServer } from "../support/echo.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
 import { startSshd } from "../support/sshd.ts";
+import { standsStill } from "../support/stands-still.ts";
 import { dialLoopback, readAll } from "../support/tcp.ts";
 import { closing } from "../support/tunnel.ts";
 
@@ -26,22 +26,6 @@ const SUITES = [
   { Ciphers: "aes192-ctr", MACs: "hmac-sha2-512" },
   { Ciphers: "aes256-ctr", MACs: "hmac-sha1-etm@openssh.com", Compression: "yes" },
 ];
-
-async function digestOf(socket: Socket): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of socket) hash.update(chunk as Buffer);
-  return hash.digest("hex");
-}
-
-/** Whether a counter that moved has been the same for a while. */
-function standsStill(count: () => number): () => boolean {
-  let [last, still] = [0, 0];
-  return () => {
-    still = count() === last && last > 0 ? still + 1 : 0;
-    last = count();
-    return still > 10;
-  };
-}
 
 describe.each(SUITES)("$Ciphers", (suite) => {
   it("loses and mixes up nothing, while keys change, whoever reads late", async () => {
@@ -71,7 +55,7 @@ describe.each(SUITES)("$Ciphers", (suite) => {
     await eventually(() => expect(sink.connections().open).toBe(UPLOADS));
     sshd.freeze();
     const uploaded = uploading.map((one) => pipeline(Readable.from(pseudoRandom(SIZE)), one));
-    await eventually(standsStill(() => uploading.reduce((sum, one) => sum + one.bytesWritten, 0)));
+    await standsStill(() => uploading.reduce((sum, one) => sum + one.bytesWritten, 0));
     sshd.thaw();
     const prompt = [await dialLoopback(down), await dialLoopback(down)].map(digestOf);
     expect(await Promise.all(prompt)).toEqual([source.sha256, source.sha256]);

@@ -14,6 +14,7 @@ import { freePort } from "../support/free-port.ts";
 import { residentBytes } from "../support/process-figures.ts";
 import { startSshServer } from "../support/ssh-server.ts";
 import { startSshd } from "../support/sshd.ts";
+import { standsStill } from "../support/stands-still.ts";
 import { dialLoopback, dialPath, echoed, endOf } from "../support/tcp.ts";
 
 const MIB = 1024 * 1024;
@@ -22,19 +23,6 @@ const SIZE = 96 * MIB;
 const FIRST = 2 * MIB;
 // What all channels of the daemon may have beyond that.
 const BUDGET = 128 * MIB;
-
-/** Settles when a count has been the same for so long that nothing can be under way. */
-async function standsStill(count: () => number): Promise<void> {
-  let [still, last] = [0, -1];
-  await eventually(
-    () => {
-      still = count() === last ? still + 1 : 0;
-      last = count();
-      return still > 50;
-    },
-    { deadlineMs: 30_000 },
-  );
-}
 
 /** Sends pseudo-random bytes until it is over, then its end; gives their SHA-256, in hex. */
 async function pourUntil(socket: Socket, isOver: () => boolean): Promise<string> {
