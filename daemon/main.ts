@@ -2,7 +2,7 @@
 // For what they do, and before all else: what comes after them is what they are about.
 // oxlint-disable import/no-unassigned-import
 import "./small-start.ts";
-import "./ssh/ssh2-private-wasm.ts";
+import "./ssh/ssh2/poly1305-stub.ts";
 // oxlint-enable import/no-unassigned-import
 import { EventEmitter, once } from "node:events";
 import { mkdirSync, realpathSync } from "node:fs";
@@ -27,7 +27,7 @@ import { hasAesInstructions } from "./ssh/aes.ts";
 import { connect } from "./ssh/connect.ts";
 import { HostResolver } from "./ssh/host-config.ts";
 import { WindowBudget } from "./ssh/receive-window.ts";
-import { assertSsh2, nativeCrypto } from "./ssh/ssh2-private.ts";
+import { assertSsh2, nativeCrypto } from "./ssh/ssh2/internals.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { parseMetricsAddress, serveMetrics } from "./metrics-listener.ts";
 import { describeNetwork, watchNetwork } from "./network-watch.ts";

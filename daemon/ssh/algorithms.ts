@@ -3,7 +3,7 @@ import type { Algorithms } from "ssh2";
 import { TundError } from "../../shared/errors.ts";
 import type { HostConfig } from "./host-config.ts";
 import { preferKnown } from "./known-hosts.ts";
-import { supported } from "./ssh2-private.ts";
+import { supported } from "./ssh2/internals.ts";
 
 const CHACHA = "chacha20-poly1305@openssh.com";
 // What ssh2 would offer by itself begins with AES-GCM.

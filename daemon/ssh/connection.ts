@@ -20,9 +20,9 @@ import {
 } from "./remote-listeners.ts";
 import { ReceiveWindows, type WindowBudget } from "./receive-window.ts";
 import type { Wire } from "./wire.ts";
-import { isExchangingKeys, ping, rekey, serverVersion } from "./ssh2-private.ts";
-import { countLoans, endOnce, hasUsablePacketSize, keepsPartOf } from "./ssh2-private-channels.ts";
-import { takeSending } from "./ssh2-private-packets.ts";
+import { isExchangingKeys, ping, rekey, serverVersion } from "./ssh2/internals.ts";
+import { countLoans, endOnce, hasUsablePacketSize, keepsPartOf } from "./ssh2/channels.ts";
+import { takeSending } from "./ssh2/packets.ts";
 
 const GOODBYE_MS = 1000;
 

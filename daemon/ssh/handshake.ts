@@ -14,7 +14,7 @@ import {
   type Offers,
   overhearNegotiation,
   UserAuthentication,
-} from "./ssh2-private.ts";
+} from "./ssh2/internals.ts";
 import type { Wire } from "./wire.ts";
 
 export interface HandshakeParts {

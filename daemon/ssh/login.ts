@@ -6,7 +6,7 @@ import { type HostConfig, whereOf } from "./host-config.ts";
 import type { Identities } from "./identities.ts";
 import { Interrogation } from "./interrogation.ts";
 import { algorithmFor, type Offer } from "./offer.ts";
-import type { UserAuthentication } from "./ssh2-private.ts";
+import type { UserAuthentication } from "./ssh2/internals.ts";
 
 export interface LoginOptions {
   config: HostConfig;

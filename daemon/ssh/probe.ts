@@ -6,7 +6,7 @@ import { TundError } from "../../shared/errors.ts";
 import { connectionFailure } from "./failure.ts";
 import { type HostConfig, whereOf } from "./host-config.ts";
 import { reach } from "./reach.ts";
-import { type Offers, overhearNegotiation, serverVersion } from "./ssh2-private.ts";
+import { type Offers, overhearNegotiation, serverVersion } from "./ssh2/internals.ts";
 import type { Wire } from "./wire.ts";
 
 export interface Probing {

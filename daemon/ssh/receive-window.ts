@@ -1,7 +1,7 @@
 // How much a peer may send on a channel before it hears of more (RFC 4254 section 5.2): enough to keep the path full, and
 // no more than that, for what is under way beyond it only waits in queues, and keystrokes wait behind it.
 import type { Client, ClientChannel } from "ssh2";
-import { FIRST_WINDOW, grantWindow, incomingId, mayReceive, takeReceiving } from "./ssh2-private-channels.ts";
+import { FIRST_WINDOW, grantWindow, incomingId, mayReceive, takeReceiving } from "./ssh2/channels.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

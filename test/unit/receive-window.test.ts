@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ReceiveWindow, WindowBudget } from "../../daemon/ssh/receive-window.ts";
-import { FIRST_WINDOW } from "../../daemon/ssh/ssh2-private-channels.ts";
+import { FIRST_WINDOW } from "../../daemon/ssh/ssh2/channels.ts";
 
 const MIB = 1024 * 1024;
 const PACKET = 32 * 1024;

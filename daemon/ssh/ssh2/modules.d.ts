@@ -1,4 +1,4 @@
-// Types of the parts of ssh2 that ssh2-private.ts touches and @types/ssh2 leaves out.
+// Types of the parts of ssh2 that internals.ts touches and @types/ssh2 leaves out.
 declare module "ssh2/lib/protocol/crypto.js" {
   export const bindingAvailable: boolean;
 }

@@ -1,4 +1,4 @@
-// The one file, with ssh2-private-channels.ts, that touches what ssh2 does not document. Pinned to the version that it was read in, checked at start-up.
+// The one file, with channels.ts, that touches what ssh2 does not document. Pinned to the version that it was read in, checked at start-up.
 import type { Client } from "ssh2";
 import { bindingAvailable } from "ssh2/lib/protocol/crypto.js";
 import {
@@ -10,7 +10,7 @@ import {
 import { sendPacket } from "ssh2/lib/protocol/utils.js";
 import { KexInit, type KexLists } from "ssh2/lib/protocol/kex.js";
 import Protocol from "ssh2/lib/protocol/Protocol.js";
-import { sshString } from "../wire-format.ts";
+import { sshString } from "../../wire-format.ts";
 import packageJson from "ssh2/package.json" with { type: "json" };
 
 const SSH2_VERSION = "1.17.0";

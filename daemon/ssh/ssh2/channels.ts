@@ -1,5 +1,5 @@
-// What ssh2 does not document of its channels; ssh2-private.ts has the rest, and checks at start-up that all of it is there.
-import type { Loans } from "./loans.ts";
+// What ssh2 does not document of its channels; internals.ts has the rest, and checks at start-up that all of it is there.
+import type { Loans } from "../loans.ts";
 import type { Client, ClientChannel } from "ssh2";
 
 type OpenChannel = (id: number, window: number, packetSize: number, to: unknown) => void;

@@ -2,7 +2,7 @@
 // padding, a tenth of what a connection or an upload takes, and has each packet in new memory, another fifth of an upload.
 import { randomFillSync } from "node:crypto";
 import type { Client } from "ssh2";
-import type { Wire } from "./wire.ts";
+import type { Wire } from "../wire.ts";
 
 interface Cipher {
   allocPacket(payloadLength: number): Buffer;
