@@ -169,9 +169,12 @@ describe("the house", () => {
     expect(wrong).toEqual([]);
   });
 
-  it("touches what ssh2 does not document in one folder", () => {
-    const deep = imports.filter(({ to }) => to.startsWith("ssh2/")).map(({ from }) => dirname(from));
-    expect(new Set(deep)).toEqual(new Set(["daemon/ssh/ssh2"]));
+  it("calls ssh2 in one folder, and from others than its adapter sees no more than types", () => {
+    const ofSsh2 = imports.filter(({ to }) => /^ssh2(\/|$)/.test(to));
+    const deep = ofSsh2.filter(({ to, typeOnly }) => to !== "ssh2" || !typeOnly);
+    // Keys are parsed by ssh2 too.
+    const places = deep.map(({ from }) => (from === "daemon/ssh/private-key.ts" ? from : dirname(from)));
+    expect(new Set(places)).toEqual(new Set(["daemon/ssh/ssh2", "daemon/ssh/private-key.ts"]));
   });
 
   it("reads the environment and ends the process in the two programs' main files alone", () => {

@@ -1,5 +1,4 @@
-// From a host's configuration to an authenticated connection. A new ssh2 Client for each attempt.
-import { Client } from "ssh2";
+// From a host's configuration to an authenticated connection. A new client for each attempt: ssh2 does not survive another one.
 import type { Clock } from "../../shared/clock.ts";
 import type { Log } from "../../shared/log.ts";
 import { certificateAlgorithms, offeredAlgorithms } from "./algorithms.ts";
@@ -14,6 +13,7 @@ import { askKnownHostsCommand } from "./known-hosts-command.ts";
 import { Phases } from "./phases.ts";
 import type { WindowBudget } from "./receive-window.ts";
 import { reach } from "./reach.ts";
+import { SshClient } from "./ssh2/client.ts";
 import { keepHostKeys } from "./update-host-keys.ts";
 import type { Wire } from "./wire.ts";
 
@@ -51,7 +51,7 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
     const socket = await reach(options);
     const isLoopback = /^(127\.|::1$|::ffff:127\.)/.test(socket.remoteAddress ?? "");
     const verifier = new HostVerifier({ config, known, caller, log, now: () => clock.now(), isLoopback });
-    const client = new Client();
+    const client = new SshClient({ socket, clock });
     const connection = new Connection({ client, socket, config, clock, windowBudget, log, onChannel });
     const isCertified = authorities(known, hostNameOf(config)).length > 0;
     const certificates = isCertified ? certificateAlgorithms(config) : [];

@@ -1,5 +1,5 @@
 // One authenticated SSH connection: channels, liveness, and a single end. It is never reused: ssh2's Client does not survive that.
-import type { Client, ClientChannel, NegotiatedAlgorithms } from "ssh2";
+import type { NegotiatedAlgorithms } from "ssh2";
 import type { Clock } from "../../shared/clock.ts";
 import { TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
@@ -20,9 +20,8 @@ import {
 } from "./remote-listeners.ts";
 import { ReceiveWindows, type WindowBudget } from "./receive-window.ts";
 import type { Wire } from "./wire.ts";
-import { isExchangingKeys, ping, rekey, serverVersion } from "./ssh2/internals.ts";
-import { countLoans, endOnce, hasUsablePacketSize, keepsPartOf } from "./ssh2/channels.ts";
-import { takeSending } from "./ssh2/packets.ts";
+import { type ChannelStream, endOnce, faultOfChannel } from "./ssh2/channels.ts";
+import type { SshClient } from "./ssh2/client.ts";
 
 const GOODBYE_MS = 1000;
 
@@ -42,7 +41,7 @@ export interface Figures {
 }
 
 interface ConnectionParts {
-  client: Client;
+  client: SshClient;
   socket: Wire;
   config: HostConfig;
   clock: Clock;
@@ -52,7 +51,7 @@ interface ConnectionParts {
 }
 
 export class Connection {
-  readonly #client: Client;
+  readonly #client: SshClient;
   readonly #socket: Wire;
   readonly #config: HostConfig;
   readonly #clock: Clock;
@@ -81,8 +80,8 @@ export class Connection {
     this.#log = log;
     this.#onChannel = onChannel;
     // What a key exchange consists of is kept until its end.
-    const loans = new Loans((memory) => isExchangingKeys(client) || keepsPartOf(client, memory));
-    this.#link = new Link(socket, loans, () => isExchangingKeys(client));
+    const loans = new Loans((memory) => client.isExchangingKeys || client.keepsPartOf(memory));
+    this.#link = new Link(socket, loans, () => client.isExchangingKeys);
     this.#windows = new ReceiveWindows(client, {
       budget: windowBudget,
       roundTripMs: () => this.#shortestMs,
@@ -105,13 +104,12 @@ export class Connection {
         resolve(closing ? undefined : (this.#failure ?? this.#lost(new Error("closed by the server"))));
       });
     });
-    client.on("handshake", (negotiated) => {
+    client.onHandshake((negotiated) => {
       this.#negotiated = negotiated;
       this.#rekeying?.renewed(this.#ciphers);
       this.#link.release();
     });
-    // One failure can be told several times, and at any time: this listener stays.
-    client.on("error", (error) => {
+    client.onError((error) => {
       this.#failure ??= this.#lost(error);
     });
   }
@@ -123,10 +121,9 @@ export class Connection {
   established(): void {
     const { keepaliveIntervalMs: intervalMs, keepaliveCountMax: countMax } = this.#config;
     this.#windows.begin();
-    takeSending(this.#client, this.#socket);
-    countLoans(this.#client, this.#link.loans);
+    this.#client.reuseMemory(this.#link.loans);
     if (this.#socket instanceof MasterSocket) this.#socket.lend(this.#link.loans);
-    this.#client.on("error", () => this.#socket.destroy());
+    this.#client.onError(() => this.#socket.destroy());
     this.#socket.once("end", () => this.#socket.destroy());
     this.#keepalive = new Keepalive({
       intervalMs,
@@ -146,7 +143,7 @@ export class Connection {
 
   /** The server's software version, as it introduced itself. */
   get server(): string | null {
-    return serverVersion(this.#client);
+    return this.#client.serverVersion;
   }
 
   /** The last round trip that was measured, in milliseconds. */
@@ -209,12 +206,12 @@ export class Connection {
 
   /** Opens a direct-tcpip channel (RFC 4254 section 7.2). @throws TundError CHANNEL_*, CONNECTION_LOST */
   openTcp(from: Originator, to: { host: string; port: number }): Promise<Channel> {
-    return this.#open((done) => this.#client.forwardOut(from.address, from.port, to.host, to.port, done));
+    return this.#open((done) => this.#client.forwarding.openTcp(from, to, done));
   }
 
   /** Opens a direct-streamlocal@openssh.com channel (OpenSSH PROTOCOL section 2.4). @throws TundError CHANNEL_*, CONNECTION_LOST */
   openUnix(path: string): Promise<Channel> {
-    return this.#open((done) => this.#client.openssh_forwardOutStreamLocal(path, done));
+    return this.#open((done) => this.#client.forwarding.openUnix(path, done));
   }
 
   /** Asks the server to listen (tcpip-forward, streamlocal-forward@openssh.com). @throws TundError FORWARD_REFUSED, CONNECTION_LOST */
@@ -228,7 +225,7 @@ export class Connection {
       clock: this.#clock,
       log: this.#log,
       traffic: () => ({ in: this.#socket.bytesRead, out: this.#socket.bytesWritten }),
-      rekey: () => rekey(this.#client),
+      rekey: () => this.#client.rekey(),
       onStuck: (seconds: number) =>
         this.#end(this.#lost(new Error(`no end to the exchange of new keys within ${seconds} s`))),
     };
@@ -244,17 +241,18 @@ export class Connection {
     this.#rekeying?.stop();
   }
 
-  #open(start: (done: (error: Error | undefined, stream: ClientChannel) => void) => void): Promise<Channel> {
+  #open(start: (done: (error: Error | undefined, stream: ChannelStream) => void) => void): Promise<Channel> {
     const asked = performance.now();
     return new Promise((resolve, reject) => {
       try {
         start((error, stream) => {
           if (error) return reject(channelFailure(error));
           this.#cameBack(performance.now() - asked);
-          if (hasUsablePacketSize(stream)) return resolve(this.#channel(stream));
+          const fault = faultOfChannel(stream);
+          if (fault === null) return resolve(this.#channel(stream));
           stream.close();
           stream.resume();
-          return reject(new TundError("CHANNEL_CONNECT_FAILED", "the server offers packets of no size"));
+          return reject(new TundError("CHANNEL_CONNECT_FAILED", fault));
         });
       } catch (error) {
         reject(channelFailure(error)); // 'Not connected'
@@ -262,7 +260,7 @@ export class Connection {
     });
   }
 
-  #channel(stream: ClientChannel): Channel {
+  #channel(stream: ChannelStream): Channel {
     this.#onChannel?.();
     this.#windows.add(stream);
     endOnce(stream);
@@ -271,16 +269,13 @@ export class Connection {
 
   #ping(onReply: (ms: number | undefined) => void): void {
     const sent = performance.now();
-    try {
-      ping(this.#client, (failed) => {
-        if (failed instanceof Error) return onReply(undefined);
-        this.#roundTripMs = Math.round((performance.now() - sent) * 1000) / 1000;
-        this.#cameBack(this.#roundTripMs);
-        return onReply(this.#roundTripMs);
-      });
-    } catch {
-      onReply(undefined);
-    }
+    if (this.#client.isOver) return onReply(undefined);
+    return this.#client.ping((failed) => {
+      if (failed instanceof Error) return onReply(undefined);
+      this.#roundTripMs = Math.round((performance.now() - sent) * 1000) / 1000;
+      this.#cameBack(this.#roundTripMs);
+      return onReply(this.#roundTripMs);
+    });
   }
 
   // An open takes a round trip and more. Pings alone are few, and the first come while the server is busy with the login: a

@@ -2,8 +2,8 @@
 import { type ErrorCode, errnoOf, messageOf, TundError } from "../../shared/errors.ts";
 
 /** What ssh2 hangs on its errors. */
-interface Ssh2Error extends Error {
-  level?: string;
+interface Ssh2Error extends Pick<Error, "message"> {
+  level?: string | undefined;
   reason?: number | string;
 }
 
@@ -31,11 +31,16 @@ export function connectionFailure(error: unknown, { where, phase, offers }: Stag
     return make("KEX_FAILED", `${where} and tund have no algorithm in common: ${message}${sides(offers)}`);
   if (errnoOf(error) === "ECONNRESET" || errnoOf(error) === "EPIPE")
     return make("CONNECTION_LOST", `${where} reset the connection`);
-  if (phase === "established" && level === "handshake")
-    return make("CONNECTION_LOST", `the connection to ${where} was lost: no new keys: ${message}`);
+  return make("CONNECTION_LOST", loss(where, phase, { level, message }));
+}
+
+function loss(where: string, phase: Stage["phase"], { level, message }: Ssh2Error): string {
   if (phase === "established")
-    return make("CONNECTION_LOST", `the connection to ${where} was lost: ${message}`);
-  return make("CONNECTION_LOST", `${where} ended the connection during ${phase}: ${message}`);
+    return `the connection to ${where} was lost: ${level === "handshake" ? "no new keys: " : ""}${message}`;
+  // It was we who ended it.
+  return level === "protocol" || level === "handshake"
+    ? `no connection to ${where}: ${message}`
+    : `${where} ended the connection during ${phase}: ${message}`;
 }
 
 const sides = (offers: Stage["offers"]): string =>

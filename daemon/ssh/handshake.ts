@@ -1,5 +1,5 @@
 // The time between TCP and an authenticated connection: one outcome, whatever number of errors ssh2 emits for it.
-import type { Algorithms, Client } from "ssh2";
+import type { Algorithms } from "ssh2";
 import { TundError } from "../../shared/errors.ts";
 import type { Caller } from "./caller.ts";
 import { connectionFailure, type Stage } from "./failure.ts";
@@ -8,17 +8,11 @@ import type { HostVerifier } from "./host-verifier.ts";
 import type { Identities } from "./identities.ts";
 import { Login } from "./login.ts";
 import type { Phases } from "./phases.ts";
-import {
-  HostCertificates,
-  hostProof,
-  type Offers,
-  overhearNegotiation,
-  UserAuthentication,
-} from "./ssh2/internals.ts";
+import type { SshClient } from "./ssh2/client.ts";
 import type { Wire } from "./wire.ts";
 
 export interface HandshakeParts {
-  client: Client;
+  client: SshClient;
   socket: Wire;
   config: HostConfig;
   phases: Phases;
@@ -33,8 +27,6 @@ export class Handshake {
   readonly #parts: HandshakeParts;
   #login: Login | undefined;
   #phase: Stage["phase"] = "handshake";
-  #first: unknown;
-  #offers: () => Offers | undefined = () => undefined;
 
   constructor(parts: HandshakeParts) {
     this.#parts = parts;
@@ -47,19 +39,20 @@ export class Handshake {
       const fail = (error?: unknown) => {
         phases.end();
         socket.destroy();
-        failed(this.#explain(error ?? this.#first));
+        failed(this.#explain(error));
       };
-      client.on("error", (error) => (this.#first ??= error));
-      client.once("handshake", () => {
+      client.onError(fail);
+      client.onHandshake(() => {
+        if (this.#phase !== "handshake") return;
         this.#phase = "authentication";
         this.#begin(fail);
       });
-      client.once("ready", () => {
+      client.onReady(() => {
         phases.end();
         this.#phase = "established";
         ready();
       });
-      client.on("banner", (text) => this.#parts.caller.tell(text));
+      client.onBanner((text) => this.#parts.caller.tell(text));
       // A server that is done with us may leave the socket half open: its FIN is the end of this attempt.
       socket.once("end", () => setImmediate(fail));
       socket.once("close", () => fail());
@@ -73,35 +66,33 @@ export class Handshake {
   }
 
   #start(algorithms: Algorithms, onFailure: (error: unknown) => void): void {
-    const { client, socket, config, verifier, certificates, identities, caller } = this.#parts;
-    let proof: ReturnType<typeof hostProof> | undefined;
+    const { client, config, verifier, certificates, identities, caller } = this.#parts;
+    let proof: SshClient["hostProof"] | undefined;
     const login = new Login({ config, identities, caller, onFailure });
     this.#login = login;
-    client.on("change password", (message) => login.passwordExpired(message));
+    verifier.onCertificate((certificate, key) => client.useCertified(certificate, key));
     client.connect({
-      sock: socket,
-      username: config.user,
+      user: config.user,
       algorithms,
+      certificates,
       authHandler: login.handler,
-      hostVerifier: (key: Buffer, answer: (isGood: boolean) => void) => {
-        proof ??= hostProof(client);
+      hostVerdict: (key, answer) => {
+        proof ??= client.hostProof;
         return verifier.verify(key, answer);
       },
-      keepaliveInterval: 0, // ours counts received data as life; ssh2's does not
-      readyTimeout: 0, // the phases have their own deadlines
-      strictVendor: false, // or Unix sockets fail on servers that are not OpenSSH
-      ident: "tund",
+      onKeyAccepted: () => login.keyAccepted(),
+      onPasswordExpired: (message) => login.passwordExpired(message),
     });
-    this.#offers = overhearNegotiation(client);
-    const hostCertificates = new HostCertificates(client, certificates);
-    verifier.onCertificate((certificate, key) => hostCertificates.use(certificate, key));
-    const wire = new UserAuthentication(client, config.user, () => login.keyAccepted());
-    client.once("handshake", () => {
+    const { userAuth } = client;
+    if (userAuth === undefined) return;
+    let isBound = false;
+    client.onHandshake(() => {
       // It may hold keys for this host alone, and says nothing to who has not told it the host.
-      if (proof !== undefined)
-        identities.agent?.bind({ ...proof, sessionId: wire.sessionId }).catch(() => undefined);
+      if (proof === undefined || isBound) return;
+      isBound = true;
+      identities.agent?.bind({ ...proof, sessionId: userAuth.sessionId }).catch(() => undefined);
     });
-    login.speakOver(wire);
+    login.speakOver(userAuth);
   }
 
   #begin(fail: (error: unknown) => void): void {
@@ -113,9 +104,9 @@ export class Handshake {
   }
 
   #explain(error: unknown): TundError {
-    const { verifier, config } = this.#parts;
+    const { verifier, config, client } = this.#parts;
     if (verifier.failure !== undefined) return verifier.failure;
-    const stage = { where: whereOf(config), phase: this.#phase, offers: this.#offers() };
+    const stage = { where: whereOf(config), phase: this.#phase, offers: client.offers };
     const failure = connectionFailure(error ?? new Error("closed by the server"), stage);
     const isOurs = failure.code !== "AUTH_FAILED" || error instanceof TundError;
     return isOurs || this.#login === undefined ? failure : this.#login.failure(failure.message);

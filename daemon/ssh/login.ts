@@ -6,7 +6,7 @@ import { type HostConfig, whereOf } from "./host-config.ts";
 import type { Identities } from "./identities.ts";
 import { Interrogation } from "./interrogation.ts";
 import { algorithmFor, type Offer } from "./offer.ts";
-import type { UserAuthentication } from "./ssh2/internals.ts";
+import type { UserAuth } from "./ssh2/user-auth.ts";
 
 export interface LoginOptions {
   config: HostConfig;
@@ -17,6 +17,9 @@ export interface LoginOptions {
 }
 
 type Method = AnyAuthMethod | undefined;
+
+// As many factors as no server wants. One that calls every try a partial success would have keys and people asked for ever.
+const MOST_FACTORS = 10;
 
 /** The course of one login. `none` goes first, as in ssh: it costs a round trip and tells what the server accepts. */
 export class Login {
@@ -29,9 +32,10 @@ export class Login {
   #current: { offer: Offer; algorithm: string } | undefined;
   #accepted: readonly string[] = [];
   #spent = new Set<string>();
+  #factors = 0;
   #isFirst = true;
   #begin: (method: AnyAuthMethod) => void = () => undefined;
-  #wire: UserAuthentication | undefined;
+  #wire: UserAuth | undefined;
 
   constructor(options: LoginOptions) {
     this.#options = options;
@@ -40,7 +44,7 @@ export class Login {
   }
 
   /** To be called when the client has been told to connect. */
-  speakOver(wire: UserAuthentication): void {
+  speakOver(wire: UserAuth): void {
     this.#wire = wire;
   }
 
@@ -48,8 +52,7 @@ export class Login {
     this.#begin = next;
     // null on the first call, whatever the types say (ssh2 lib/client.js).
     if (Array.isArray(accepted)) this.#accepted = accepted;
-    if (isPartial) this.#stepForward();
-    this.#guard(this.#advance());
+    this.#guard(this.#next(isPartial ?? false));
   };
 
   /** The server takes the key that it was asked about: proves that we have it. */
@@ -70,9 +73,19 @@ export class Login {
     step.catch((error: unknown) => this.#options.onFailure(error));
   }
 
+  async #next(isPartial: boolean): Promise<void> {
+    if (isPartial) this.#stepForward();
+    await this.#advance();
+  }
+
   // One of several methods that the server wants has succeeded: all are there to be tried again (sshconnect2.c), but for
   // the key that has served.
   #stepForward(): void {
+    if (++this.#factors > MOST_FACTORS)
+      throw new TundError(
+        "AUTH_FAILED",
+        `${whereOf(this.#options.config)} wants more than ${MOST_FACTORS} factors of authentication, one after the other`,
+      );
     if (this.#current !== undefined) this.#passed.add(this.#current.offer);
     this.#offers = this.#options.identities.offers.filter((offer) => !this.#passed.has(offer));
     this.#spent.clear();

@@ -1,12 +1,11 @@
 // What a server shows to whoever asks, without logging in: its host keys, its version, and how it would have us log in.
-import { Client } from "ssh2";
 import type { Algorithms } from "ssh2";
 import type { Clock } from "../../shared/clock.ts";
 import { TundError } from "../../shared/errors.ts";
 import { connectionFailure } from "./failure.ts";
 import { type HostConfig, whereOf } from "./host-config.ts";
 import { reach } from "./reach.ts";
-import { type Offers, overhearNegotiation, serverVersion } from "./ssh2/internals.ts";
+import { SshClient } from "./ssh2/client.ts";
 import type { Wire } from "./wire.ts";
 
 export interface Probing {
@@ -59,28 +58,26 @@ async function look(
 ): Promise<Shown> {
   const over = new AbortController();
   const wire = await reach({ config, wire: await wireTo(), clock, signal: over.signal });
-  const client = new Client();
+  const client = new SshClient({ socket: wire, clock });
   const shown: Partial<Shown> = {};
   const seconds = config.connectTimeoutMs / 1000;
-  let overheard: (() => Offers | undefined) | undefined;
   try {
     return await new Promise<Shown>((resolve, reject) => {
       const done = (why: unknown) => {
         const { key, methods = null } = shown;
-        if (key !== undefined) return resolve({ key, server: serverVersion(client), methods });
-        const stage = { where: whereOf(config), phase: "handshake" as const, offers: overheard?.() };
+        if (key !== undefined) return resolve({ key, server: client.serverVersion, methods });
+        const stage = { where: whereOf(config), phase: "handshake" as const, offers: client.offers };
         return reject(connectionFailure(why ?? new Error("closed by the server"), stage));
       };
       const timer = clock.after(config.connectTimeoutMs, () =>
         done(new TundError("CONNECT_TIMEOUT", `${whereOf(config)} said nothing within ${seconds} s`)),
       );
-      client.on("error", done);
+      client.onError(done);
       wire.once("close", () => (timer.cancel(), done(undefined)));
       client.connect({
-        sock: wire,
-        username: config.user,
+        user: config.user,
         algorithms,
-        hostVerifier: (key: Buffer) => {
+        hostVerdict: (key) => {
           shown.key = Buffer.from(key);
           return asks;
         },
@@ -90,12 +87,8 @@ async function look(
           shown.methods = methods;
           return false as unknown as "none";
         },
-        readyTimeout: 0,
-        strictVendor: false,
-        ident: "tund",
       });
-      overheard = overhearNegotiation(client);
-      client.once("ready", () => {
+      client.onReady(() => {
         shown.methods = ["none"];
         done(undefined);
       });

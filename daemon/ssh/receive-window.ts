@@ -1,7 +1,7 @@
 // How much a peer may send on a channel before it hears of more (RFC 4254 section 5.2): enough to keep the path full, and
 // no more than that, for what is under way beyond it only waits in queues, and keystrokes wait behind it.
-import type { Client, ClientChannel } from "ssh2";
-import { FIRST_WINDOW, grantWindow, incomingId, mayReceive, takeReceiving } from "./ssh2/channels.ts";
+import { type ChannelStream, FIRST_WINDOW, incomingId, mayReceive } from "./ssh2/channels.ts";
+import type { SshClient } from "./ssh2/client.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -150,18 +150,18 @@ export class ReceiveWindow {
 
 /** The windows of one connection's channels, in place of ssh2's own, which are constant. */
 export class ReceiveWindows {
-  readonly #client: Client;
+  readonly #client: SshClient;
   readonly #parts: WindowParts;
-  readonly #windows = new Map<number, { stream: ClientChannel; window: ReceiveWindow }>();
+  readonly #windows = new Map<number, { stream: ChannelStream; window: ReceiveWindow }>();
 
-  constructor(client: Client, parts: WindowParts) {
+  constructor(client: SshClient, parts: WindowParts) {
     this.#client = client;
     this.#parts = parts;
   }
 
   /** To be called right behind connect(), before there is a channel. */
   begin(): void {
-    takeReceiving(this.#client, {
+    this.#client.takeReceiving({
       data: (id, data) => this.#received(id, (window) => window.receive(data)),
       // No forwarded connection has a stderr: it goes nowhere, and must not use up the window.
       extendedData: (id, data) =>
@@ -174,11 +174,9 @@ export class ReceiveWindows {
   }
 
   /** To be called with each channel as soon as there is one. */
-  add(stream: ClientChannel): void {
+  add(stream: ChannelStream): void {
     const id = incomingId(stream);
-    const window = new ReceiveWindow(stream, this.#parts, (bytes) =>
-      grantWindow(this.#client, stream, bytes),
-    );
+    const window = new ReceiveWindow(stream, this.#parts, (bytes) => this.#client.grantWindow(stream, bytes));
     this.#windows.set(id, { stream, window });
     const read = stream.read.bind(stream);
     stream.read = (size) => {

@@ -1,7 +1,9 @@
 // What the server listens on for us (RFC 4254 section 7, OpenSSH PROTOCOL section 2.4): asking, cancelling, and whose each incoming channel is.
-import type { Client, ClientChannel } from "ssh2";
 import { TundError } from "../../shared/errors.ts";
 import type { Channel, Originator } from "./channel.ts";
+import type { ChannelStream } from "./ssh2/channels.ts";
+import type { SshClient } from "./ssh2/client.ts";
+import type { Forwarded } from "./ssh2/forwarding.ts";
 
 /** Where the server is asked to listen; `*` is every address. */
 export type RemoteBind = { address: string; port: number } | { path: string };
@@ -20,30 +22,25 @@ export interface RemoteListening {
   cancel(): Promise<void>;
 }
 
+// Of one server. As many connections at once as a busy service has, and a fraction of what OpenSSH allows (16,384).
+const MOST_CHANNELS = 4096;
+
 type OnOpen = (open: RemoteOpen) => void;
 
 /** One for each connection. ssh2 itself rejects what was never asked for; here the rest finds its forward, or is rejected. */
 export class RemoteListeners {
-  readonly #client: Client;
-  readonly #channelOf: (stream: ClientChannel) => Channel;
+  readonly #client: SshClient;
+  readonly #channelOf: (stream: ChannelStream) => Channel;
   readonly #where: string;
   readonly #owners = new Map<string, OnOpen>();
+  /** channels that the server has opened, and that have not ended */
+  #open = 0;
 
-  constructor(client: Client, channelOf: (stream: ClientChannel) => Channel, where: string) {
+  constructor(client: SshClient, channelOf: (stream: ChannelStream) => Channel, where: string) {
     this.#client = client;
     this.#channelOf = channelOf;
     this.#where = where;
-    client.on("tcp connection", ({ destIP, destPort, srcIP, srcPort }, accept, reject) =>
-      this.#opened(`${destIP}:${destPort}`, { address: srcIP, port: srcPort }, { accept, reject }),
-    );
-    client.on("unix connection", ({ socketPath }, accept, reject) =>
-      // The types know no client's channel here; it is one.
-      this.#opened(
-        socketPath,
-        { address: socketPath, port: 0 },
-        { accept: accept as () => ClientChannel, reject },
-      ),
-    );
+    client.forwarding.onForwarded((forwarded) => this.#opened(forwarded));
   }
 
   /** Asks the server to listen. @throws TundError FORWARD_REFUSED, CONNECTION_LOST */
@@ -58,13 +55,13 @@ export class RemoteListeners {
     // The string goes back and forth as it is: the server names the listener by it (RFC 4254 section 7.2).
     const wire = address === "*" ? "" : address;
     return this.#ask(`${address}:${asked}`, (done) =>
-      this.#client.forwardIn(wire, asked, (error, port) =>
+      this.#client.forwarding.listenTcp(wire, asked, (error, port) =>
         done(error, () => {
           const key = `${wire}:${port}`;
           this.#owners.set(key, onOpen);
           return {
             port,
-            cancel: () => this.#cancel(key, (then) => this.#client.unforwardIn(wire, port, then)),
+            cancel: () => this.#cancel(key, (then) => this.#client.forwarding.cancelTcp(wire, port, then)),
           };
         }),
       ),
@@ -73,11 +70,10 @@ export class RemoteListeners {
 
   #listenUnix(path: string, onOpen: OnOpen): Promise<RemoteListening> {
     return this.#ask(path, (done) =>
-      this.#client.openssh_forwardInStreamLocal(path, (error) =>
+      this.#client.forwarding.listenUnix(path, (error) =>
         done(error, () => {
           this.#owners.set(path, onOpen);
-          const cancel = () =>
-            this.#cancel(path, (then) => this.#client.openssh_unforwardInStreamLocal(path, then));
+          const cancel = () => this.#cancel(path, (then) => this.#client.forwarding.cancelUnix(path, then));
           return { port: null, cancel };
         }),
       ),
@@ -127,17 +123,23 @@ export class RemoteListeners {
     });
   }
 
-  #opened(
-    key: string,
-    originator: Originator,
-    { accept, reject }: { accept: () => ClientChannel; reject: () => void },
-  ): void {
-    const onOpen = this.#owners.get(key);
-    if (onOpen === undefined) return reject();
-    try {
-      return onOpen({ originator, accept: () => this.#channelOf(accept()), reject });
-    } catch {
-      return reject(); // ssh2 would take an exception of ours for one of the connection's
-    }
+  #opened({ listener, originator, accept, reject }: Forwarded): void {
+    const onOpen = this.#owners.get(listener);
+    // Each takes a descriptor here, of which all hosts have to have some.
+    if (onOpen === undefined || this.#open >= MOST_CHANNELS) return reject();
+    this.#open++;
+    const ended = () => void this.#open--;
+    onOpen({
+      originator,
+      accept: () => {
+        const channel = this.#channelOf(accept());
+        channel.stream.once("close", ended);
+        return channel;
+      },
+      reject: () => {
+        ended();
+        reject();
+      },
+    });
   }
 }

@@ -1,9 +1,9 @@
 // UpdateHostKeys of ssh_config(5): a server that is known tells of its other keys, and which it has no more (PROTOCOL 2.5).
 import { chmod, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import type { Client, ParsedKey } from "ssh2";
 import { messageOf } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
 import { type HostConfig, hostNameOf } from "./host-config.ts";
+import { isSignedBy } from "./certificate.ts";
 import type { HostKeyConfig } from "./host-key-config.ts";
 import type { HostVerifier } from "./host-verifier.ts";
 import { keyType } from "./host-key.ts";
@@ -15,13 +15,15 @@ import {
   parseKnownHosts,
   recordName,
 } from "./known-hosts.ts";
+import type { SshClient } from "./ssh2/client.ts";
+import { Reader, sshString } from "../wire-format.ts";
 
 interface Update {
   add: Buffer[];
   remove: KnownHost[];
 }
 
-// What the server says can only be compared as far as it can be read.
+// What the server says can only be compared, and proven, as far as it can be read.
 const comparable = /^(ssh-ed25519|ssh-rsa|ecdsa-sha2-)/;
 
 /**
@@ -83,21 +85,45 @@ export interface Keeping {
 }
 
 /** Follows what the server says of its keys. A daemon has nobody to ask when they come, so `ask` is as good as no. */
-export function keepHostKeys(client: Client, { config, known, verifier, log }: Keeping): void {
+export function keepHostKeys(client: SshClient, keeping: Keeping): void {
+  const { config, verifier, log } = keeping;
   if (config.updateHostKeys !== "yes") return;
-  client.on("hostkeys", (keys: ParsedKey[]) => {
+  client.onHostKeys(({ keys }) => {
     const file = config.userKnownHostsFile;
     // Vouched for by an authority, a command or a file that is not the user's: theirs is not to be changed.
     if (file === null || verifier.knownBy?.file !== file) return;
-    const update = updateOf(
-      known,
-      hostNameOf(config),
-      keys.map((key) => key.getPublicSSH()),
-    );
-    if (update === null) return;
-    writeUpdate(file, update, hostNameOf(config), config).then(
-      () => log.info({ file, added: update.add.length, removed: update.remove.length }, "host keys updated"),
-      (error: unknown) => log.warn({ file, error: messageOf(error) }, "cannot update the host keys"),
+    follow(client, file, keys, keeping).catch((error: unknown) =>
+      log.warn({ file, error: messageOf(error) }, "cannot update the host keys"),
     );
   });
+}
+
+async function follow(
+  client: SshClient,
+  file: string,
+  all: readonly Buffer[] | null,
+  { config, known, log }: Keeping,
+): Promise<void> {
+  if (all === null) throw new Error("the server's list of its keys makes no sense");
+  const keys = all.filter((key) => comparable.test(keyType(key) ?? ""));
+  if (keys.length === 0) return;
+  await proveKeys(client, keys);
+  const update = updateOf(known, hostNameOf(config), keys);
+  if (update === null) return;
+  await writeUpdate(file, update, hostNameOf(config), config);
+  log.info({ file, added: update.add.length, removed: update.remove.length }, "host keys updated");
+}
+
+const PROVE = "hostkeys-prove-00@openssh.com";
+
+/** Has the server sign for each key (OpenSSH PROTOCOL section 2.5). @throws Error unless it does for every one of them */
+async function proveKeys(client: SshClient, keys: readonly Buffer[]): Promise<void> {
+  const sessionId = client.userAuth?.sessionId;
+  const answer = await client.request(PROVE, Buffer.concat(keys.map(sshString)));
+  if (answer === null || sessionId === undefined)
+    throw new Error("the server does not prove the keys that it lists");
+  const reader = new Reader(answer);
+  for (const key of keys)
+    if (!isSignedBy(key, Buffer.concat([PROVE, sessionId, key].map(sshString)), reader.string()))
+      throw new Error("the server does not prove every key that it lists");
 }

@@ -1,5 +1,7 @@
-// The one file, with channels.ts, that touches what ssh2 does not document. Pinned to the version that it was read in, checked at start-up.
-import type { Client } from "ssh2";
+// The undocumented members of ssh2 that this folder touches, in one place: their types, and a check at start-up that every one
+// of them is there. Pinned to the version that they were read in.
+import { Duplex } from "node:stream";
+import { Client } from "ssh2";
 import { bindingAvailable } from "ssh2/lib/protocol/crypto.js";
 import {
   SUPPORTED_CIPHER,
@@ -7,67 +9,184 @@ import {
   SUPPORTED_MAC,
   SUPPORTED_SERVER_HOST_KEY,
 } from "ssh2/lib/protocol/constants.js";
-import { sendPacket } from "ssh2/lib/protocol/utils.js";
 import { KexInit, type KexLists } from "ssh2/lib/protocol/kex.js";
-import Protocol from "ssh2/lib/protocol/Protocol.js";
-import { sshString } from "../../wire-format.ts";
+import { doFatalError, sendPacket } from "ssh2/lib/protocol/utils.js";
 import packageJson from "ssh2/package.json" with { type: "json" };
 
 const SSH2_VERSION = "1.17.0";
-const METHODS = [
-  "ping",
-  "authNone",
-  "authPassword",
-  "directTcpip",
-  "openssh_directStreamLocal",
-  "channelOpenConfirm",
-  "channelWindowAdjust",
-  "rekey",
-] as const;
 
-interface PrivateClient {
-  _callbacks: ((failed?: unknown) => void)[];
-  _protocol: PrivateProtocol;
-  _remoteVer: string | undefined;
+/** Message handlers by name: ssh2 looks them up for every packet. */
+export interface Handlers {
+  EXT_INFO: (protocol: Protocol, extensions: { name: string; algs: string[] }[]) => void;
+  USERAUTH_BANNER: (protocol: Protocol, message: string) => void;
+  USERAUTH_PK_OK: (protocol: Protocol, algorithm: string, key: Buffer) => void;
+  USERAUTH_PASSWD_CHANGEREQ: (protocol: Protocol, message: string) => void;
+  USERAUTH_INFO_REQUEST: (protocol: Protocol, ...request: unknown[]) => void;
+  CHANNEL_OPEN: (protocol: Protocol, open: ChannelOpen) => void;
+  CHANNEL_DATA: (protocol: Protocol, id: number, data: Buffer) => void;
+  CHANNEL_EXTENDED_DATA: (protocol: Protocol, id: number, data: Buffer) => void;
+  CHANNEL_WINDOW_ADJUST: (protocol: Protocol, id: number, bytes: number) => void;
 }
 
-interface PrivateProtocol {
+/** SSH_MSG_CHANNEL_OPEN (RFC 4254 section 5.1), read. */
+export interface ChannelOpen {
+  type: string;
+  sender: number;
+  window: number;
+  packetSize: number;
+}
+
+export interface Cipher {
+  allocPacket(payloadLength: number): Buffer;
+  encrypt(packet: Buffer): void;
+  free(): void;
+  _onWrite(packet: Buffer): void;
+}
+
+export interface Decipher {
+  /** Gives where it stopped; nothing when it used all. */
+  decrypt(chunk: Uint8Array, at: number, length: number): number | undefined;
+  free(): void;
+  /** Gives `false` to have decrypt() stop behind this packet. */
+  _onPayload(payload: Buffer): number | false | undefined;
+  _packet: Uint8Array | null;
+}
+
+/** What makes payloads of packets: it decompresses, where that was negotiated. */
+export interface PacketReader {
+  read(payload: Buffer): Buffer;
+  cleanup(): void;
+  _zlib?: { _maxOutputLength: number };
+}
+
+export interface PacketWriter {
+  allocStart: number;
+  allocStartKEX: number;
+  alloc(length: number, isKeyExchange?: boolean): Buffer;
+  finalize(packet: Buffer, isKeyExchange?: boolean): Buffer;
+  cleanup(): void;
+}
+
+/** One key exchange. */
+export interface KeyExchange {
+  type: string;
+  hashName: string;
+  sessionID: Buffer;
+  negotiated: { kex: string; serverHostKey: string };
+  _hostKey: Buffer;
+  _sig: Buffer;
+  _public: Buffer | null;
+  /** of group exchange: what the server chose */
+  _prime: Buffer | null;
+  _generator: Buffer | null;
+  generateKeys(): void;
+  computeSecret(theirs: Buffer): Buffer | Error;
+  getDHParams(): { prime: Buffer; generator: Buffer } | undefined;
+  setDHParams(prime: Buffer, generator: Buffer): void;
+}
+
+type OpenChannel = (id: number, window: number, packetSize: number, to: unknown) => void;
+
+export interface Protocol {
+  parse(chunk: Buffer, at: number, length: number): void;
   ping(): void;
   rekey(): void;
   authNone(username: string): void;
   authPassword(username: string, password: string, newPassword: string): void;
-  _handlers: {
-    EXT_INFO: (protocol: unknown, extensions: { name: string; algs: string[] }[]) => void;
-    USERAUTH_PK_OK: (protocol: unknown) => void;
-  };
+  authInfoRes(answers?: readonly string[]): void;
+  directTcpip: OpenChannel;
+  openssh_directStreamLocal: OpenChannel;
+  channelOpenConfirm(remote: number, local: number, window: number, packetSize: number): void;
+  channelOpenFail(remote: number, reason: number, description: string): void;
+  channelFailure(remote: number): void;
+  channelWindowAdjust(remote: number, bytes: number): void;
+  requestSuccess(data?: Buffer): void;
+  requestFailure(): void;
+  _parse(chunk: Buffer, at: number, length: number): number | undefined;
+  _onPacket(): void;
+  _onWrite(data: Buffer): void;
+  _destruct: ((reason?: string) => void) | undefined;
+  _handlers: Handlers;
   _kexinit: Buffer | undefined;
+  _queue: Buffer[] | undefined;
   _authsQueue: string[];
-  _packetRW: {
-    write: { allocStart: number; alloc(length: number): Buffer; finalize(packet: Buffer): Buffer };
-  };
-  _kex: PrivateKex;
+  _authenticated: boolean;
+  _strictMode: boolean | undefined;
+  _packetRW: { read: PacketReader; write: PacketWriter };
+  _cipher: Cipher;
+  _decipher: Decipher | undefined;
+  _kex: KeyExchange;
   _offer: { lists: KexLists };
   _debug: ((line: string) => void) | undefined;
 }
 
-interface PrivateKex {
-  sessionID: Buffer;
-  _hostKey: Buffer;
-  _sig: Buffer;
-  negotiated: { serverHostKey: string };
+export interface PrivateClient {
+  _callbacks: ((failed?: unknown, data?: Buffer | null) => void)[];
+  _protocol: Protocol;
+  _remoteVer: string | undefined;
+  _chanMgr: { get(id: number): unknown };
+  _forwarding: Record<string, unknown>;
+  _forwardingUnix: Record<string, unknown>;
 }
 
-const inside = (client: Client): PrivateClient => client as unknown as PrivateClient;
+/** ssh2's client, with the members that it does not document. */
+export const inside = (client: Client): PrivateClient => client as unknown as PrivateClient;
 
-/** Checks that the installed ssh2 is the one whose inside this file knows. @throws Error that says what differs */
+const CLIENT = ["_callbacks", "_protocol", "_chanMgr", "_forwarding", "_forwardingUnix"] as const;
+
+const METHODS = (
+  "parse ping rekey authNone authPassword authInfoRes directTcpip openssh_directStreamLocal " +
+  "channelOpenConfirm channelOpenFail channelFailure channelWindowAdjust requestSuccess " +
+  "requestFailure _parse _onPacket _onWrite _destruct"
+).split(" ");
+
+// Some of them are undefined until there is something to hold.
+const FIELDS = (
+  "_handlers _kexinit _queue _authsQueue _authenticated _strictMode _packetRW _cipher " +
+  "_decipher _kex _offer _debug"
+).split(" ");
+
+const HANDLERS = (
+  "USERAUTH_BANNER USERAUTH_PASSWD_CHANGEREQ USERAUTH_PK_OK USERAUTH_INFO_REQUEST EXT_INFO " +
+  "CHANNEL_OPEN CHANNEL_DATA CHANNEL_EXTENDED_DATA CHANNEL_WINDOW_ADJUST"
+).split(" ");
+
+const PACKETS = {
+  read: ["read", "cleanup"],
+  write: ["allocStart", "allocStartKEX", "alloc", "finalize", "cleanup"],
+} as const;
+
+/**
+ * Checks that the installed ssh2 is the one whose inside is known here: its version, and on a client that is connected to
+ * nothing every member that is touched.
+ * @throws Error that says what differs
+ */
 export function assertSsh2(): void {
   if (packageJson.version !== SSH2_VERSION)
     throw new Error(`tund needs ssh2 ${SSH2_VERSION} exactly, and ${packageJson.version} is installed`);
-  for (const method of METHODS)
-    if (typeof Protocol.prototype[method] !== "function")
-      throw new Error(`ssh2's Protocol has no ${method}()`);
-  if (typeof KexInit !== "function") throw new Error("ssh2 has no KexInit");
-  if (typeof sendPacket !== "function") throw new Error("ssh2 has no sendPacket()");
+  const functions = { KexInit, sendPacket, doFatalError };
+  for (const [name, value] of Object.entries(functions)) assert(typeof value === "function", name);
+  const nowhere = new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() });
+  const client = new Client();
+  client.on("error", () => undefined);
+  client.connect({ sock: nowhere, username: "nobody", readyTimeout: 0 });
+  const parts = inside(client);
+  for (const name of CLIENT) assert(parts[name] !== undefined, `client.${name}`);
+  assert("_remoteVer" in parts, "client._remoteVer");
+  const protocol = parts._protocol as unknown as Record<string, unknown>;
+  for (const name of METHODS) assert(typeof protocol[name] === "function", `protocol.${name}()`);
+  for (const name of FIELDS) assert(name in protocol, `protocol.${name}`);
+  for (const name of HANDLERS) assert(name in parts._protocol._handlers, `the handler of ${name}`);
+  for (const [side, names] of Object.entries(PACKETS))
+    for (const name of names) assert(name in parts._protocol._packetRW[side as keyof typeof PACKETS], name);
+  for (const name of ["encrypt", "allocPacket", "free", "_onWrite"])
+    assert(name in parts._protocol._cipher, `the cipher's ${name}`);
+  assert(Array.isArray(parts._protocol._offer.lists.kex.array), "the offered algorithms");
+  nowhere.destroy();
+}
+
+function assert(isThere: boolean, what: string): void {
+  if (!isThere) throw new Error(`the inside of ssh2 ${SSH2_VERSION} is not what tund knows: ${what}`);
 }
 
 /** Every algorithm that ssh2 can do, in ssh's spelling: it throws on any other name. */
@@ -81,199 +200,15 @@ export const supported = {
 /** Whether ssh2's compiled ciphers are in use; without them the CPU cost about doubles. */
 export const nativeCrypto = (): boolean => bindingAvailable;
 
-/**
- * Sends keepalive@openssh.com with want_reply. Any answer, a refusal too, calls `onReply`: the peer lives
- * (RFC 4254 section 4: replies to global requests come in order, so the queue is ssh2's own).
- */
-export function ping(client: Client, onReply: (failed?: unknown) => void): void {
-  const { _callbacks, _protocol } = inside(client);
-  _callbacks.push(onReply);
-  _protocol.ping();
+/** Sends a payload (RFC 4253 section 6); during a key exchange it waits. Nothing happens after the end. */
+export function send(protocol: Protocol, payload: Buffer): void {
+  const { write } = protocol._packetRW;
+  const at = write.allocStart;
+  const packet = write.alloc(payload.length);
+  packet.set(payload, at);
+  sendPacket(protocol, write.finalize(packet));
 }
 
-/**
- * Begins a key exchange (RFC 4253 section 9), unless one is under way; what is to be sent meanwhile waits in ssh2. Its end is
- * the client's next 'handshake'. To be called on an authenticated connection; on one that has ended it does nothing.
- */
-export function rekey(client: Client): void {
-  try {
-    inside(client)._protocol.rekey();
-  } catch {
-    // 'Instance unusable': its end is told elsewhere.
-  }
-}
-
-/** Whether an exchange of keys is under way, whoever asked for it. */
-export const isExchangingKeys = (client: Client): boolean => inside(client)._protocol._kexinit !== undefined;
-
-/** The server's software version (RFC 4253 section 4.2), once it has been read. */
-export const serverVersion = (client: Client): string | null => inside(client)._remoteVer ?? null;
-
-/** The server's host key and its signature over the key exchange: to be asked for in the host verifier, and not later. */
-export function hostProof(client: Client): { hostKey: Buffer; signature: Buffer } {
-  const { _hostKey, _sig } = inside(client)._protocol._kex;
-  return { hostKey: Buffer.from(_hostKey), signature: Buffer.from(_sig) };
-}
-
-const arrays = ({ cipher, mac, compress, lang }: KexLists["cs"]) => ({
-  cipher: cipher.array,
-  mac: mac.array,
-  compress: compress.array,
-  lang: lang.array,
-});
-
-const CERTIFICATE = "-cert-v01@openssh.com";
-
-/**
- * Host certificates, which ssh2 does not know: it is made to offer their algorithms before the others, and to take the key
- * that is certified for the server's once the host verifier has said yes to the certificate.
- */
-export class HostCertificates {
-  readonly #protocol: PrivateProtocol;
-  #algorithm = "";
-
-  /** To be made right behind connect(), before the server can have spoken. */
-  constructor(client: Client, algorithms: readonly string[]) {
-    const protocol = inside(client)._protocol;
-    this.#protocol = protocol;
-    if (algorithms.length === 0) return;
-    const { kex, serverHostKey, cs, sc } = protocol._offer.lists;
-    protocol._offer = new KexInit({
-      kex: kex.array,
-      serverHostKey: [...algorithms, ...serverHostKey.array],
-      cs: arrays(cs),
-      sc: arrays(sc),
-    });
-    this.#watchExchanges();
-  }
-
-  /** Has ssh2 verify the exchange with the key that `certificate` certifies; that is to be ssh2's own buffer. */
-  use(certificate: Buffer, key: Buffer): void {
-    const { negotiated } = this.#protocol._kex;
-    negotiated.serverHostKey = this.#algorithm.replace(CERTIFICATE, "");
-    const type = key.readUInt32BE();
-    // What is hashed is the whole certificate; what is parsed are these two.
-    Object.assign(certificate, {
-      utf8Slice: () => key.toString("utf8", 4, 4 + type),
-      slice: () => key.subarray(4 + type),
-    });
-  }
-
-  // ssh2 wants the key's type to be the algorithm's name, which for RSA certificates it is not.
-  #watchExchanges(): void {
-    let current: PrivateKex;
-    Object.defineProperty(this.#protocol, "_kex", {
-      get: () => current,
-      set: (kex: PrivateKex) => {
-        current = kex;
-        this.#algorithm = kex.negotiated.serverHostKey;
-        kex.negotiated.serverHostKey = this.#algorithm.replace(/^rsa-sha2-\d+-cert/, "ssh-rsa-cert");
-      },
-    });
-  }
-}
-
-/** What both sides had to offer, of what was compared last. */
-export interface Offers {
-  ours: string;
-  theirs: string;
-}
-
-/** Listens to the negotiation until the handshake is over: ssh2 tells nobody but its debug log what the server offers. */
-export function overhearNegotiation(client: Client): () => Offers | undefined {
-  const protocol = inside(client)._protocol;
-  let [ours, theirs]: (string | undefined)[] = [];
-  protocol._debug = (line) => {
-    const [, side, list] = /^Handshake: \((local|remote)\) [^:]*: (.*)$/.exec(line) ?? [];
-    if (side === "local") ours = list;
-    if (side === "remote") theirs = list;
-  };
-  client.once("handshake", () => (protocol._debug = undefined));
-  return () => (ours === undefined || theirs === undefined ? undefined : { ours, theirs });
-}
-
-const USERAUTH_REQUEST = 50; // RFC 4252 section 6
-const CONNECTION_SERVICE = "ssh-connection";
-
-/**
- * User authentication where ssh2's own will not do: it knows neither certificates nor security keys, tells partial success
- * for keys of an agent to nobody, and signs at once or never. ssh2 is told to try `none`; what goes out instead is ours.
- */
-export class UserAuthentication {
-  readonly #protocol: PrivateProtocol;
-  readonly #user: string;
-  #request: Buffer | undefined;
-  #serverAlgorithms: string[] | null = null;
-
-  /** @param onKeyAccepted called when the server would take the key that it was asked about (RFC 4252 section 7) */
-  constructor(client: Client, user: string, onKeyAccepted: () => void) {
-    const protocol = inside(client)._protocol;
-    this.#protocol = protocol;
-    this.#user = user;
-    const { EXT_INFO } = protocol._handlers;
-    protocol._handlers.EXT_INFO = (self, extensions) => {
-      this.#serverAlgorithms ??= extensions.find(({ name }) => name === "server-sig-algs")?.algs ?? null;
-      EXT_INFO(self, extensions);
-    };
-    protocol._handlers.USERAUTH_PK_OK = onKeyAccepted;
-    const authNone = protocol.authNone.bind(protocol);
-    protocol.authNone = (username) => {
-      if (this.#request === undefined) authNone(username);
-      else this.#send(this.#request);
-    };
-  }
-
-  /** The signature algorithms that the server takes (RFC 8308 section 3.1); null when it did not say. */
-  get serverAlgorithms(): readonly string[] | null {
-    return this.#serverAlgorithms;
-  }
-
-  /** The next `none` asks whether the server takes this key. */
-  askAbout(algorithm: string, key: Buffer): void {
-    this.#request = this.#payload(algorithm, key, false);
-  }
-
-  /** The next `none` is one. */
-  askNothing(): void {
-    this.#request = undefined;
-  }
-
-  /** What has to be signed to log in with a key. */
-  toBeSigned(algorithm: string, key: Buffer): Buffer {
-    return Buffer.concat([sshString(this.#protocol._kex.sessionID), this.#payload(algorithm, key, true)]);
-  }
-
-  /** Logs in with a key. */
-  prove(algorithm: string, key: Buffer, signature: Buffer): void {
-    this.#send(Buffer.concat([this.#payload(algorithm, key, true), sshString(signature)]));
-  }
-
-  /** Answers SSH_MSG_USERAUTH_PASSWD_CHANGEREQ (RFC 4252 section 8). */
-  changePassword(old: string, fresh: string): void {
-    this.#protocol.authPassword(this.#user, old, fresh);
-  }
-
-  /** What the first key exchange came to (RFC 4253 section 7.2). */
-  get sessionId(): Buffer {
-    return this.#protocol._kex.sessionID;
-  }
-
-  #payload(algorithm: string, key: Buffer, isSigned: boolean): Buffer {
-    return Buffer.concat([
-      Buffer.from([USERAUTH_REQUEST]),
-      ...[this.#user, CONNECTION_SERVICE, "publickey"].map(sshString),
-      Buffer.from([isSigned ? 1 : 0]),
-      sshString(algorithm),
-      sshString(key),
-    ]);
-  }
-
-  #send(payload: Buffer): void {
-    const { write } = this.#protocol._packetRW;
-    const at = write.allocStart;
-    const packet = write.alloc(payload.length);
-    packet.set(payload, at);
-    this.#protocol._authsQueue.push("publickey");
-    sendPacket(this.#protocol, write.finalize(packet));
-  }
-}
+/** Ends the connection: the peer does what no peer may. It is told so, with SSH_DISCONNECT_PROTOCOL_ERROR. */
+export const violated = (protocol: Protocol, why: string): void =>
+  void doFatalError(protocol, why, "protocol");

@@ -1,10 +1,6 @@
-// Types of the parts of ssh2 that internals.ts touches and @types/ssh2 leaves out.
+// Types of the parts of ssh2 that this folder touches and @types/ssh2 leaves out.
 declare module "ssh2/lib/protocol/crypto.js" {
   export const bindingAvailable: boolean;
-}
-declare module "ssh2/lib/protocol/Protocol.js" {
-  const Protocol: { prototype: Record<string, unknown> };
-  export default Protocol;
 }
 declare module "ssh2/package.json" {
   const packageJson: { version: string };
@@ -18,6 +14,7 @@ declare module "ssh2/lib/protocol/constants.js" {
 }
 declare module "ssh2/lib/protocol/utils.js" {
   export function sendPacket(protocol: unknown, packet: Buffer): boolean;
+  export function doFatalError(protocol: unknown, message: string, level?: string, reason?: number): number;
 }
 declare module "ssh2/lib/protocol/kex.js" {
   interface List {

@@ -1,13 +1,8 @@
 // How ssh2 makes the packets that it sends (RFC 4253 section 6), at less cost: it asks the system for the random bytes of each
 // padding, a tenth of what a connection or an upload takes, and has each packet in new memory, another fifth of an upload.
 import { randomFillSync } from "node:crypto";
-import type { Client } from "ssh2";
 import type { Wire } from "../wire.ts";
-
-interface Cipher {
-  allocPacket(payloadLength: number): Buffer;
-  _onWrite(packet: Buffer): void;
-}
+import type { Cipher, Protocol } from "./internals.ts";
 
 interface GenericCipher {
   _encBlockLen: number;
@@ -102,8 +97,7 @@ class PacketMaker {
 }
 
 /** Has a connection's packets made here, whatever keys it changes to. */
-export function takeSending(client: Client, socket: Wire): void {
-  const protocol = (client as unknown as { _protocol: { _cipher: Cipher } })._protocol;
+export function takeSending(protocol: Protocol, socket: Wire): void {
   const maker = new PacketMaker(socket);
   let cipher = maker.adopt(protocol._cipher);
   Object.defineProperty(protocol, "_cipher", {
