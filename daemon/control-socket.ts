@@ -10,8 +10,20 @@ import { listenAt, PathTakenError, PathTooLongError, type PlacedSocket } from ".
 
 const STATUS_DEADLINE_MS = 2000;
 
+/**
+ * Listens on the control socket.
+ * @param given the descriptor of one that systemd listens on
+ * @throws Error of one line
+ */
+export const listenForControl = (
+  server: Server,
+  path: string,
+  given: number | undefined,
+): Promise<PlacedSocket> =>
+  given === undefined ? claimControlSocket(server, path) : inheritControlSocket(server, given, path);
+
 /** Takes over the control socket that systemd listens on: its file is systemd's, and stays. */
-export async function inheritControlSocket(server: Server, fd: number, path: string): Promise<PlacedSocket> {
+async function inheritControlSocket(server: Server, fd: number, path: string): Promise<PlacedSocket> {
   server.listen({ fd });
   await once(server, "listening");
   return { path, release: () => undefined };

@@ -6,20 +6,25 @@ import "./ssh/ssh2/poly1305-stub.ts";
 // oxlint-enable import/no-unassigned-import
 import { EventEmitter, once } from "node:events";
 import { mkdirSync, realpathSync } from "node:fs";
-import type { Server, Socket } from "node:net";
+import type { Socket } from "node:net";
+import { isatty } from "node:tty";
 import { dirname, join } from "node:path";
 import { systemClock, timestamp } from "../shared/clock.ts";
 import { messageOf } from "../shared/errors.ts";
 import type { Log } from "../shared/log.ts";
+import type { Status } from "../shared/records.ts";
 import { version } from "../shared/version.ts";
 import { buildServer } from "./api/server.ts";
 import { type Config, loadConfig, muxDirectory, systemdVariables } from "./config.ts";
-import { claimControlSocket, inheritControlSocket } from "./control-socket.ts";
+import { listenForControl } from "./control-socket.ts";
+import { descriptorLimit, Descriptors } from "./descriptors.ts";
 import { doorkeeper } from "./doorkeeper.ts";
+import { inHand, logFatal } from "./fatal.ts";
 import type { ListenerKeeper } from "./forwards/listener-keeper.ts";
 import { keepRoom, letHeapGrow, unleasher } from "./heap.ts";
+import { letGoOfHungUp } from "./hangup.ts";
 import { helpText } from "./help.ts";
-import { createLog } from "./log.ts";
+import { createLog, type Logging, sayOnStderr } from "./log.ts";
 import { Registry } from "./masters/registry.ts";
 import { limited } from "./masters/limit.ts";
 import { serveMux } from "./mux/server.ts";
@@ -28,13 +33,13 @@ import { connect } from "./ssh/connect.ts";
 import { HostResolver } from "./ssh/host-config.ts";
 import { WindowBudget } from "./ssh/receive-window.ts";
 import { assertSsh2, nativeCrypto } from "./ssh/ssh2/internals.ts";
-import { createMetrics, type Metrics } from "./metrics.ts";
+import { type Metrics, metricsWhenAsked } from "./metrics.ts";
 import { parseMetricsAddress, serveMetrics } from "./metrics-listener.ts";
 import { describeNetwork, watchNetwork } from "./network-watch.ts";
 import { selfCheck } from "./self-check.ts";
-import { loadNative, nativeFile } from "../shared/native/load.ts";
+import { loadNative, type Native, nativeFile } from "../shared/native/load.ts";
 import { Service } from "./systemd/service.ts";
-import { watchMemory } from "./memory-watch.ts";
+import { processorMsSoFar, watchMemory } from "./memory-watch.ts";
 import { Store } from "./store.ts";
 import type { PlacedSocket } from "./unix-socket.ts";
 
@@ -44,90 +49,119 @@ const MOST_DIALLING = 32;
 const MOST_RESOLVING = 4;
 // What stalled readers on far paths may make us hold, beside what each channel begins with.
 const WINDOW_BUDGET_BYTES = 128 * 1024 * 1024;
+// Longer than a thread that can come back takes.
+const EXIT_MS = 1000;
 const clock = systemClock;
 
-async function main(): Promise<void> {
+/** What has to be done before the process ends, as far as it has come. */
+interface Ending {
+  native: Native | null;
+  logging: Logging | null;
+}
+
+async function main(ending: Ending): Promise<void> {
   const [argument] = process.argv.slice(2);
   if (argument !== undefined) return answer(argument);
-  assertSsh2();
-  process.umask(0o077); // what it makes is its user's alone, sockets from their first instant
-  const config = loadConfig(process.env, process.stderr.isTTY);
-  for (const name of systemdVariables) delete process.env[name];
-  const native = loadNative(besideUs(nativeFile(process.platform, process.arch)));
-  const log = await createLog(config, native);
-  process.on("uncaughtExceptionMonitor", (error) => log.error({ err: error }, "tund cannot go on"));
+  const { config, native, logging } = await prepare();
+  Object.assign(ending, { native, logging });
+  const { log } = logging;
+  onFatal(ending, log, () => inHand(registry)); // before there is one, there is nothing in hand
   const service = new Service({ ...config.systemd, native, clock, log });
+  const descriptors = new Descriptors(descriptorLimit(), log);
   const mayEnter = doorkeeper(native, log);
+  const admits = (socket: Socket): boolean => descriptors.admits(socket);
   const store = new Store(config.stateDir, log);
-  const registry = makeRegistry(config, { store, keeper: service.listeners, mayEnter, log });
-  let made: Promise<Metrics> | undefined;
-  const metrics = () => (made ??= createMetrics(version, () => registry.figures()));
-  const metricsAddress = config.metricsListen === null ? null : parseMetricsAddress(config.metricsListen);
+  const registry = makeRegistry(config, { store, keeper: service.listeners, mayEnter, admits, log });
+  const health = () => ({ log: logging.health(), descriptors: descriptors.use });
+  const metrics = metricsWhenAsked(version, (most) => ({ ...registry.measures.figures(most), ...health() }));
+  const { metricsListen } = config;
+  const address = metricsListen === null ? null : parseMetricsAddress(metricsListen);
   // Only who holds the control socket may touch the state, and nobody is answered before it is read.
-  const { app, restored } = makeApi(config, { registry, metrics, isNative: native !== null, log });
+  const { app, restored } = makeApi(config, {
+    registry,
+    metrics,
+    isNative: native !== null,
+    health,
+    isLast: (control) => descriptors.isLast(control),
+    log,
+  });
   await app.ready();
   app.server.on("connection", mayEnter);
-  const socket = await controlSocket(app.server, service, config.socket);
+  const socket = await listenForControl(app.server, config.socket, service.controlSocket);
   const unlock = await claimState(store, socket);
   mkdirSync(muxDirectory(socket.path), { recursive: true, mode: 0o700 });
-  const served = metricsAddress && (await serveMetrics(metricsAddress, metrics, log));
+  const served = address && (await serveMetrics(address, metrics, { log, admits }));
   registry.restore(await store.load());
   for (const host of config.connect) registry.keep(host);
   restored();
   letHeapGrow(process.versions.v8);
   service.ready(registry);
   log.info({ socket: socket.path, pid: process.pid, version }, "tund is ready");
-  if (!nativeCrypto())
-    log.warn(
-      {},
-      "ssh2's compiled ciphers are missing: forwards will cost about twice the CPU; tunctl doctor says what to do",
-    );
   const network = verifyWithNetwork(registry, log);
-  const memory = watchMemory({ clock, processorMs, keepRoom, giveBack: () => native?.trimMemory() });
+  const memory = watchMemory({
+    clock,
+    processorMs: processorMsSoFar,
+    keepRoom,
+    giveBack: () => native?.trimMemory(),
+  });
   onReload(service, registry, log);
   onSignals(async (signal) => {
     log.info({ signal }, "stopping: no new connections; established ones have 5 s");
     service.stopping(registry);
-    network.stop();
-    memory.stop();
+    for (const watch of [network, memory]) watch.stop();
     served?.close();
     await registry.close(DRAIN_MS);
     unlock();
     socket.release();
     await app.close();
     log.info({}, "stopped");
-    process.exit(0);
-  }, log);
+    leave(0, ending);
+  }, ending);
+}
+
+// Everything that is before the first object of the daemon's own.
+async function prepare(): Promise<{ config: Config; native: Native | null; logging: Logging }> {
+  assertSsh2();
+  process.umask(0o077); // what it makes is its user's alone, sockets from their first instant
+  process.on("SIGHUP", () => undefined); // a terminal that hangs up does not end tund, however early
+  const config = loadConfig(process.env, isatty(2));
+  for (const name of systemdVariables) delete process.env[name];
+  const native = loadNative(besideUs(nativeFile(process.platform, process.arch)));
+  native?.ignoreTerminalStops();
+  const logging = await createLog(config, { native, clock });
+  onWarnings(logging.log);
+  if (!nativeCrypto())
+    logging.log.warn(
+      {},
+      "ssh2's compiled ciphers are missing: forwards will cost about twice the CPU; tunctl doctor says what to do",
+    );
+  return { config, native, logging };
 }
 
 interface Behind {
   registry: Registry;
   metrics: () => Promise<Metrics>;
   isNative: boolean;
+  health: () => Pick<Status["daemon"], "log" | "descriptors">;
+  isLast: (control: Socket) => boolean;
   log: Log;
 }
 
-function makeApi(config: Config, { registry, metrics, isNative, log }: Behind) {
+function makeApi(config: Config, { registry, metrics, isNative, health, isLast, log }: Behind) {
   const daemon = itself(config.socket);
   const start = new EventEmitter();
   const app = buildServer({
     registry,
-    daemon,
+    daemon: () => ({ ...daemon, ...health() }),
     clock,
     metrics,
+    isLast,
     selfCheck: () => selfCheck({ ...daemon, stateDir: config.stateDir, isNative }),
     log,
     restored: once(start, "restored"),
   });
   return { app, restored: () => void start.emit("restored") };
 }
-
-const controlSocket = (
-  server: Server,
-  { controlSocket: given }: Service,
-  path: string,
-): Promise<PlacedSocket> =>
-  given === undefined ? claimControlSocket(server, path) : inheritControlSocket(server, given, path);
 
 const verifyWithNetwork = (registry: Registry, log: Log) =>
   watchNetwork({
@@ -138,11 +172,6 @@ const verifyWithNetwork = (registry: Registry, log: Log) =>
       registry.verifyLinks();
     },
   });
-
-const processorMs = (): number => {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
-};
 
 const onReload = (service: Service, registry: Registry, log: Log): void =>
   void process.on("SIGHUP", () => {
@@ -176,10 +205,11 @@ interface Surroundings {
   store: Store;
   keeper: ListenerKeeper;
   mayEnter: (socket: Socket) => boolean;
+  admits: (socket: Socket) => boolean;
   log: Log;
 }
 
-function makeRegistry(config: Config, { store, keeper, mayEnter, log }: Surroundings): Registry {
+function makeRegistry(config: Config, { store, keeper, mayEnter, admits, log }: Surroundings): Registry {
   const { person, sshConfig: configFile, controlPath, keepsMuxForwards: isPersistent } = config;
   const resolver = new HostResolver({ person, configFile, controlPath });
   const windowBudget = new WindowBudget(WINDOW_BUDGET_BYTES);
@@ -198,11 +228,12 @@ function makeRegistry(config: Config, { store, keeper, mayEnter, log }: Surround
       }),
     ),
     serveMux: (socket, host) => {
-      mayEnter(socket);
+      if (mayEnter(socket)) admits(socket);
       return serveMux(socket, host, { registry, isPersistent, clock, log });
     },
     store,
     keeper,
+    admits,
     parking: config.parking,
     clock,
     random: Math.random,
@@ -213,17 +244,39 @@ function makeRegistry(config: Config, { store, keeper, mayEnter, log }: Surround
 }
 
 // The first signal asks for an orderly end; a second one means it.
-function onSignals(stop: (signal: NodeJS.Signals) => Promise<void>, log: Log): void {
+function onSignals(stop: (signal: NodeJS.Signals) => Promise<void>, ending: Ending): void {
   let stopping = false;
   for (const signal of ["SIGTERM", "SIGINT"] as const)
     process.on(signal, () => {
-      if (stopping) process.exit(signal === "SIGINT" ? 130 : 143);
+      if (stopping) leave(signal === "SIGINT" ? 130 : 143, ending);
       stopping = true;
       stop(signal).catch((error: unknown) => {
-        log.error({ err: error }, "cannot stop in order");
-        process.exit(1);
+        ending.logging?.log.error({ err: error }, "cannot stop in order");
+        leave(1, ending);
       });
     });
+}
+
+// A daemon in an unknown state must not go on; what brought it there is in the log.
+function onFatal(ending: Ending, log: Log, hand: () => object): void {
+  process.on("uncaughtException", (error, origin) => {
+    logFatal(log, error, origin, hand);
+    leave(1, ending);
+  });
+}
+
+// Node writes them to stderr itself, and waits for whoever reads it.
+function onWarnings(log: Log): void {
+  process.removeAllListeners("warning");
+  process.on("warning", (warning) => log.warn({ err: warning }, warning.message));
+}
+
+// What is left of the log is tried once; nothing is waited for longer than that.
+function leave(code: number, { native, logging }: Ending): never {
+  logging?.flush();
+  letGoOfHungUp();
+  native?.exitWithin(EXIT_MS, code);
+  process.exit(code);
 }
 
 function answer(argument: string): void {
@@ -235,7 +288,9 @@ function answer(argument: string): void {
   }
 }
 
-main().catch((error: unknown) => {
-  process.stderr.write(`tund: ${messageOf(error)}\n`);
-  process.exit(1);
+const ending: Ending = { native: null, logging: null };
+main(ending).catch((error: unknown) => {
+  ending.logging?.flush();
+  sayOnStderr(`tund: ${messageOf(error)}\n`);
+  leave(1, ending);
 });

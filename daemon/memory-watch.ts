@@ -18,6 +18,12 @@ export interface MemoryWatchOptions {
   giveBack: () => void;
 }
 
+/** Processor time that this process has used so far, in milliseconds. */
+export const processorMsSoFar = (): number => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+};
+
 /** Looks every 3 s, and four times a second while the daemon is at work; `stop` ends it. */
 export function watchMemory({ clock, processorMs, keepRoom, giveBack }: MemoryWatchOptions): {
   stop: () => void;

@@ -1,7 +1,7 @@
 // GET /metrics on a loopback address, for a Prometheus that cannot speak to a Unix socket. Nothing else is served there.
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { isIPv4 } from "node:net";
+import { isIPv4, type Socket } from "node:net";
 import { messageOf } from "../shared/errors.ts";
 import type { Log } from "../shared/log.ts";
 import type { Metrics } from "./metrics.ts";
@@ -27,14 +27,17 @@ export function parseMetricsAddress(text: string): MetricsAddress {
 export async function serveMetrics(
   { host, port }: MetricsAddress,
   metrics: () => Promise<Metrics>,
-  log: Log,
+  { log, admits }: { log: Log; admits: (socket: Socket) => boolean },
 ): Promise<{ close: () => void }> {
   const server = createServer((request, answer) => {
     respond(request, answer, metrics).catch((error: unknown) => {
       log.error({ err: error }, "metrics could not be written");
-      answer.writeHead(500).end();
+      // The head of an answer that cannot be gone on with is out already.
+      if (answer.headersSent) answer.destroy();
+      else answer.writeHead(500).end();
     });
   });
+  server.on("connection", admits);
   server.requestTimeout = 10_000;
   server.listen(port, host);
   try {
@@ -64,7 +67,8 @@ async function respond(
   if (url !== "/metrics") return void answer.writeHead(404).end();
   if (method !== "GET" && method !== "HEAD") return void answer.writeHead(405, { allow: "GET, HEAD" }).end();
   const made = await metrics();
-  return void answer.writeHead(200, { "content-type": made.contentType }).end(await made.text());
+  const text = await made.text(); // before the head, which says that there is one
+  return void answer.writeHead(200, { "content-type": made.contentType }).end(text);
 }
 
 const isLoopbackName = (host = ""): boolean => /^(localhost|127\.[\d.]+|\[::1\])(:\d+)?$/i.test(host);

@@ -1,13 +1,14 @@
 // Prometheus metrics: the only room that knows prom-client, which is loaded when they are first asked for.
 import type * as Prom from "prom-client";
 import type { Counter, Gauge, Registry as Register } from "prom-client";
-import type { Forward, Master } from "../shared/records.ts";
+import type { Master, Status } from "../shared/records.ts";
+import type { Tally } from "./masters/measures.ts";
 import type { TotalsByKind } from "./masters/totals.ts";
 
 /** Everything that is measured, as it is now. */
-export interface Figures {
-  masters: Master[];
-  forwards: Forward[];
+export interface Figures extends Tally, Pick<Status["daemon"], "log" | "descriptors"> {
+  /** as many as are measured by themselves */
+  hosts: Pick<Master, "host" | "state" | "roundTripMs" | "reconnects">[];
   totals: TotalsByKind;
 }
 
@@ -18,16 +19,17 @@ export interface Metrics {
   text(): Promise<string>;
 }
 
-const masterStates = ["idle", "connecting", "ready", "waiting", "blocked", "failed", "closing"];
-const forwardStates = ["pending", "active", "failed"];
+const masterStates = ["idle", "connecting", "ready", "waiting", "blocked", "failed", "closing"] as const;
+const forwardStates = ["pending", "active", "failed"] as const;
 const kinds = ["local", "remote", "dynamic"] as const;
 // Series by host are as many as the hosts that were asked for, and no more than this.
 const MOST_HOSTS = 500;
 // The event loop's delay is sampled as often: ten times a second costs nothing that could be measured.
 const SAMPLE_MS = 100;
 
-/** Makes the metrics of one daemon. */
-export async function createMetrics(version: string, figures: () => Figures): Promise<Metrics> {
+type GetFigures = (mostHosts: number) => Figures;
+
+async function createMetrics(version: string, figures: GetFigures): Promise<Metrics> {
   const prom = await import("prom-client");
   const register = new prom.Registry();
   prom.collectDefaultMetrics({ register, eventLoopMonitoringPrecision: SAMPLE_MS });
@@ -36,9 +38,22 @@ export async function createMetrics(version: string, figures: () => Figures): Pr
   return {
     contentType: register.contentType,
     text: () => {
-      fill(series, figures());
+      fill(series, figures(MOST_HOSTS));
       return register.metrics();
     },
+  };
+}
+
+/** The metrics of one daemon, made when they are first asked for, and again when that failed. */
+export function metricsWhenAsked(version: string, figures: GetFigures): () => Promise<Metrics> {
+  let made: Promise<Metrics> | undefined;
+  return () => {
+    const making = made ?? createMetrics(version, figures);
+    made = making;
+    making.catch(() => {
+      if (made === making) made = undefined;
+    });
+    return making;
   };
 }
 
@@ -67,6 +82,8 @@ function makeSeries(prom: typeof Prom, register: Register) {
       "kind",
       "reason",
     ),
+    logLost: counter("log_lines_lost", "Lines of the log that could not be written"),
+    refused: counter("connections_refused", "Connections that were refused for want of descriptors"),
     bytes: counter(
       "bytes",
       "Bytes carried; in: from the network to whoever connected here or listens here, out: the other way",
@@ -76,44 +93,31 @@ function makeSeries(prom: typeof Prom, register: Register) {
   };
 }
 
-function fill(series: Series, { masters, forwards, totals }: Figures): void {
-  for (const state of masterStates)
-    series.masters.set({ state }, masters.filter((master) => master.state === state).length);
-  fillHosts(series, masters.slice(0, MOST_HOSTS));
-  for (const kind of kinds)
-    fillKind(
-      series,
-      kind,
-      forwards.filter((forward) => forward.kind === kind),
-    );
+function fill(series: Series, { masters, hosts, forwards, totals, log, descriptors }: Figures): void {
+  for (const state of masterStates) series.masters.set({ state }, masters[state]);
+  fillHosts(series, hosts);
+  for (const kind of kinds) {
+    const { states, open, parked } = forwards[kind];
+    for (const state of forwardStates) series.forwards.set({ kind, state }, states[state]);
+    series.open.set({ kind }, open);
+    series.parked.set({ kind }, parked);
+  }
   fillTotals(series, totals);
+  series.logLost.reset();
+  series.logLost.inc(log.lost);
+  series.refused.reset();
+  series.refused.inc(descriptors.refused);
 }
 
-function fillHosts({ up, kept, roundTrip, reconnects }: Series, masters: readonly Master[]): void {
+function fillHosts({ up, kept, roundTrip, reconnects }: Series, hosts: Figures["hosts"]): void {
   // A host that is gone has no series any more.
   for (const metric of [up, kept, roundTrip, reconnects]) metric.reset();
-  for (const master of masters) {
-    const { host } = master;
-    up.set({ host }, master.state === "ready" ? 1 : 0);
-    kept.set({ host }, master.state === "idle" ? 0 : 1);
-    if (master.roundTripMs !== null) roundTrip.set({ host }, master.roundTripMs / 1000);
-    reconnects.inc({ host }, master.reconnects);
+  for (const { host, state, roundTripMs, reconnects: times } of hosts) {
+    up.set({ host }, state === "ready" ? 1 : 0);
+    kept.set({ host }, state === "idle" ? 0 : 1);
+    if (roundTripMs !== null) roundTrip.set({ host }, roundTripMs / 1000);
+    reconnects.inc({ host }, times);
   }
-}
-
-function fillKind(series: Series, kind: string, forwards: readonly Forward[]): void {
-  for (const state of forwardStates)
-    series.forwards.set({ kind, state }, forwards.filter((forward) => forward.state === state).length);
-  const sum = (count: (forward: Forward) => number) =>
-    forwards.reduce((total, forward) => total + count(forward), 0);
-  series.open.set(
-    { kind },
-    sum(({ channels }) => channels.open),
-  );
-  series.parked.set(
-    { kind },
-    sum(({ channels }) => channels.parked),
-  );
 }
 
 function fillTotals({ opened, failed, bytes }: Series, totals: TotalsByKind): void {

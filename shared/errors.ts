@@ -65,6 +65,24 @@ export class TundError extends Error {
   }
 }
 
+/**
+ * What was thrown, as the kind of error that callers act on. What is none is a fault of ours, INTERNAL, which its log has to
+ * have: where it is told and not thrown again, `failureOf` does both.
+ */
+export const asTundError = (error: unknown): TundError =>
+  error instanceof TundError
+    ? error
+    : new TundError("INTERNAL", `tund failed inside (${messageOf(error)}); its log says more`, {
+        cause: error,
+      });
+
+/** As asTundError, for whoever tells of it: a fault of ours is in the log then, whole and once. */
+export function failureOf(error: unknown, log: { fault(error: unknown): void }): TundError {
+  const failure = asTundError(error);
+  if (failure.code === "INTERNAL") log.fault(error);
+  return failure;
+}
+
 /** What was thrown, as a message: `catch` gives unknown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 

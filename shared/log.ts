@@ -1,4 +1,4 @@
-// What the rooms know of logging: a message with fields, at a level. pino fits it; daemon/log.ts makes one.
+// What the rooms know of logging: a message with fields, at a level. daemon/log.ts makes one.
 
 type Write = (fields: object, message: string) => void;
 
@@ -7,6 +7,8 @@ export interface Log {
   info: Write;
   warn: Write;
   error: Write;
+  /** Writes what nobody but us can have caused, with its stack and what led to it: once, wherever else it is told. */
+  fault(error: unknown): void;
   /** A log whose lines all carry these fields as well. */
   child(fields: Record<string, unknown>): Log;
 }

@@ -149,6 +149,22 @@ export const Status = Type.Object(
         socket: Type.String(),
         node: Type.String(),
         nativeCrypto: Type.Boolean({ description: "whether ssh2's compiled ciphers are in use" }),
+        log: Type.Object(
+          {
+            lost: Type.Integer({ description: "lines that could not be written" }),
+            failure: nullable(Type.String({ description: "why not, while that lasts" })),
+          },
+          strict,
+        ),
+        descriptors: Type.Object(
+          {
+            limit: nullable(Type.Integer({ description: "how many there may be; null: not known" })),
+            refused: Type.Integer({
+              description: "connections that were refused because there were too many",
+            }),
+          },
+          strict,
+        ),
       },
       strict,
     ),

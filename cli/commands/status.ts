@@ -14,9 +14,10 @@ export const status: Command = {
   options: [],
   most: 1,
   takes: ["masters"],
-  help: `A line for the daemon, then one for each master: its state and since when, the server's software and
-address, the hosts that lead there, the last round trip, reconnects, forwards, open channels, when it
-is retried, and why it failed last.
+  help: `A line for the daemon, one each for lines of its log that were lost and for connections that were
+refused for want of descriptors, if any were, then one for each master: its state and since when, the
+server's software and address, the hosts that lead there, the last round trip, reconnects, forwards,
+open channels, when it is retried, and why it failed last.
 
 Examples:
   tunctl status
@@ -30,6 +31,7 @@ Examples:
     const now = invocation.context.now();
     print(invocation, shown, () => [
       daemonLine(daemon, now),
+      ...troubleLines(daemon),
       ...(masters.length === 0 ? [] : table(columnsAt(now), masters)),
     ]);
   },
@@ -45,6 +47,19 @@ function daemonLine(daemon: Status["daemon"], now: number): string {
   const { version, pid, since, socket, node, nativeCrypto } = daemon;
   const crypto = nativeCrypto ? "" : ", without compiled ciphers";
   return `tund ${version} running (pid=${pid}) for ${spanText(now - Date.parse(since))} on ${socket}, Node ${node}${crypto}`;
+}
+
+// A daemon that has not been restarted since tunctl was renewed may not know of them.
+function troubleLines(daemon: Partial<Status["daemon"]>): string[] {
+  const { lost, failure } = daemon.log ?? { lost: 0, failure: null };
+  const { limit, refused } = daemon.descriptors ?? { limit: null, refused: 0 };
+  const why = failure === null ? "" : `; it cannot be written now: ${failure}`;
+  return [
+    ...(lost === 0 && failure === null ? [] : [`log: ${lost} lines lost${why}`]),
+    ...(refused === 0
+      ? []
+      : [`descriptors: ${refused} connections refused, for there may be ${limit} (ulimit -n, LimitNOFILE)`]),
+  ];
 }
 
 const columnsAt = (now: number): readonly Column<Master>[] => [

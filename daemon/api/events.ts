@@ -2,6 +2,7 @@
 import { Readable } from "node:stream";
 import { type Clock, timestamp } from "../../shared/clock.ts";
 import type { Change, Event } from "../../shared/records.ts";
+import { jsonInSlices } from "../slices.ts";
 import type { Registry } from "../masters/registry.ts";
 
 // What waits for a reader at most, besides the snapshot. One that is further behind is let go, and told so.
@@ -20,8 +21,15 @@ export async function eventStream(
   let most = MOST_BYTES;
   const stream = new Readable({ read: () => undefined, destroy: (error, done) => (stop(), done(error)) });
   const push = (line: Line) => void stream.push(`${JSON.stringify({ ...line, seq: seq++ })}\n`);
-  const onEnd = () => void stream.push(null);
-  const onChange = (change: Change) => {
+  let isOver = false;
+  const onEnd = () => {
+    isOver = true;
+    if (early === null) stream.push(null);
+  };
+  // What changes while the snapshot is made, the last of each.
+  let early: Map<object, Change> | null = new Map();
+  const onChange = (change: Change, source: object) => {
+    if (early !== null) return void (early.delete(source), early.set(source, change));
     if (stream.readableLength <= most) return push(change);
     stop();
     push({ type: "overrun", at: change.at });
@@ -29,7 +37,13 @@ export async function eventStream(
     return void clock.after(LAST_WORD_MS, () => stream.destroy());
   };
   const { masters, forwards, stop } = await registry.watch(host, { onChange, onEnd });
-  push({ type: "snapshot", at: timestamp(clock.now()), masters, forwards });
+  const at = timestamp(clock.now());
+  stream.push(await jsonInSlices({ type: "snapshot", at, masters, forwards, seq: seq++ }));
+  stream.push("\n");
   most += stream.readableLength;
+  const changes = [...early.values()];
+  early = null;
+  for (const change of changes) push(change);
+  if (isOver) stream.push(null);
   return stream;
 }

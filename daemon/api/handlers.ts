@@ -18,7 +18,8 @@ export type Handlers = { [V in Verb]: (input: Input<V>) => Promise<Answer<V>> };
 /** What they are made of. */
 export interface Behind {
   registry: Registry;
-  daemon: Status["daemon"];
+  /** how the daemon is itself */
+  daemon: () => Status["daemon"];
   clock: Clock;
   metrics: () => Promise<Metrics>;
   /** what the daemon finds of itself */
@@ -27,7 +28,7 @@ export interface Behind {
 
 /** The handlers over a registry. They take validated input, and throw TundError. */
 export const handlersOf = ({ registry, daemon, clock, metrics, selfCheck }: Behind): Handlers => ({
-  getStatus: async () => ({ daemon, masters: await registry.masters() }),
+  getStatus: async () => ({ daemon: daemon(), masters: await registry.masters() }),
   listMasters: async () => ({ masters: await registry.masters() }),
   connectMaster: ({ params, body }) => registry.connect(params.host, body),
   getMaster: ({ params }) => registry.master(params.host),

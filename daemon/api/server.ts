@@ -1,10 +1,14 @@
 // The control API: HTTP ↔ registry. Knows fastify, and nothing of ssh.
+import type { Socket } from "node:net";
+import { Readable } from "node:stream";
 import Fastify, { type FastifyInstance } from "fastify";
 import type { ValidateFunction } from "ajv";
 import { contract } from "../../shared/contract.ts";
 import { TundError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
 import { routes, VERSION_HEADER, type Verb } from "../../shared/routes.ts";
+import { makeRoom } from "./doorway.ts";
+import { jsonInSlices } from "../slices.ts";
 import { type Behind, type Handlers, handlersOf } from "./handlers.ts";
 import { renderError } from "./problem.ts";
 import { requestChecks } from "./request-checks.ts";
@@ -14,13 +18,18 @@ export interface ServerOptions extends Behind {
   log: Log;
   /** settles when there is something to answer from; requests wait for it */
   restored: Promise<unknown>;
+  /** whether a control connection that has just come has one of the last descriptors */
+  isLast: (socket: Socket) => boolean;
 }
 
 const BODY_LIMIT = 64 * 1024;
+const MOST_AT_ONCE = 100;
+const JSON_TYPE = "application/json; charset=utf-8";
 const REQUEST_DEADLINE_MS = 10_000; // half a request must not hold a connection for ever
 
 /** Builds the server; the caller listens. Nothing is coerced and nothing dropped: what does not fit is refused. */
-export function buildServer({ log, restored, ...behind }: ServerOptions): FastifyInstance {
+export function buildServer({ log, restored, isLast, ...behind }: ServerOptions): FastifyInstance {
+  const { version } = behind.daemon();
   const app = Fastify({
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_DEADLINE_MS,
@@ -30,12 +39,12 @@ export function buildServer({ log, restored, ...behind }: ServerOptions): Fastif
   });
   // fastify does this for a server that it listens with itself.
   app.addHook("preClose", async () => app.server.closeAllConnections());
-  app.setErrorHandler(renderError);
+  app.setErrorHandler((error, _request, reply) => renderError(error, reply, log));
   app.setNotFoundHandler((request) => {
     throw new TundError("NOT_FOUND", `there is no ${request.method} ${request.url.split("?")[0]}`);
   });
   app.addHook("onRequest", async (request, reply) => {
-    reply.header(VERSION_HEADER, behind.daemon.version);
+    reply.header(VERSION_HEADER, version);
     // A browser sends it, and no browser has business here: whatever page made it do so means no good.
     if (request.headers.origin !== undefined)
       throw new TundError("FORBIDDEN", "requests with an Origin header are refused");
@@ -46,6 +55,7 @@ export function buildServer({ log, restored, ...behind }: ServerOptions): Fastif
   });
   addRoutes(app, handlersOf(behind));
   serveUpgrades(app.server, behind.registry);
+  makeRoom(app.server, isLast, behind.clock);
   return app;
 }
 
@@ -63,14 +73,21 @@ export function addRoutes(app: FastifyInstance, handlers: Handlers): void {
       validatorCompiler: ({ httpPart }) => checkOf(verb, httpPart),
       // Answers are typed where they are made, and written as they are.
       serializerCompiler: () => (answer) => JSON.stringify(answer),
-      handler: ({ params, query, body }, reply) => {
-        const type = produces(verb);
-        if (type !== undefined) reply.type(type);
-        return handle({ params, querystring: query, body });
+      handler: async ({ params, query, body }, reply) => {
+        const answer = await handle({ params, querystring: query, body });
+        reply.type(produces(verb) ?? JSON_TYPE);
+        return isLong(answer) ? jsonInSlices(answer) : answer;
       },
     });
   }
 }
+
+// One with more in it than can be written out in one turn of the event loop.
+const isLong = (answer: unknown): answer is object =>
+  typeof answer === "object" &&
+  answer !== null &&
+  !(answer instanceof Readable) &&
+  Object.values(answer).some((value) => Array.isArray(value) && value.length > MOST_AT_ONCE);
 
 function checkOf(verb: Verb, part: string | undefined): ValidateFunction {
   const check = requestChecks[`${verb} ${part}`];

@@ -1,8 +1,7 @@
 // The connections of one forward, from their beginning to their end, and what they came to in all.
 import type { Socket } from "node:net";
-import type { ErrorCode } from "../../shared/errors.ts";
+import { asTundError, type ErrorCode } from "../../shared/errors.ts";
 import type { Originator } from "../ssh/channel.ts";
-import { asTundError } from "./failure-record.ts";
 import { abandon } from "./outbound.ts";
 import type { Incoming, Joined } from "./point.ts";
 import { splice } from "./splice.ts";
@@ -31,6 +30,11 @@ export class Connections {
   /** Those that have no other end yet included. */
   get size(): number {
     return this.#joining.size + this.#joined.size;
+  }
+
+  /** Those that have both ends. */
+  get open(): number {
+    return this.#joined.size;
   }
 
   get counts(): { open: number; total: number; failed: number } {

@@ -1,7 +1,7 @@
 // A dynamic forward (ssh -D): each connection accepted here says, by SOCKS or HTTP CONNECT, where its channel is to go.
 import type { Socket } from "node:net";
 import type { Clock } from "../../shared/clock.ts";
-import { asTundError } from "./failure-record.ts";
+import { asTundError } from "../../shared/errors.ts";
 import { readProxyRequest } from "./handshake.ts";
 import { type ListenHere, type OpenChannel, originatorOf } from "./local.ts";
 import type { Incoming, Joined, Point } from "./point.ts";

@@ -1,11 +1,11 @@
 // A forward of any kind: its state, and what it is asked. What sets the kinds apart is its point.
 import { type Clock, type Timer, timestamp } from "../../shared/clock.ts";
 import type { Forward as ForwardRecord } from "../../shared/records.ts";
-import { messageOf, TundError } from "../../shared/errors.ts";
+import { failureOf, messageOf, TundError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
 import type { Originator } from "../ssh/channel.ts";
 import { Connections } from "./connections.ts";
-import { asTundError, failureRecord } from "./failure-record.ts";
+import { failureRecord } from "./failure-record.ts";
 import type { Parking } from "./parking.ts";
 import type { Listening, Point } from "./point.ts";
 import { explainRefusal, patience, retryAfter } from "./retry.ts";
@@ -71,9 +71,10 @@ export class Forward {
     this.#since = options.clock.now();
     this.#connections = new Connections({
       onFailure: ({ originator }, error) => {
-        this.#fail(error);
-        const { code } = asTundError(error);
-        options.log.info({ from: originator, code, error: messageOf(error) }, "connection failed");
+        const failure = failureOf(error, options.log);
+        this.#fail(failure);
+        const { code, message } = failure;
+        options.log.info({ from: originator, code, error: message }, "connection failed");
         options.onChange(this);
       },
       onEnd: () => {
@@ -112,6 +113,16 @@ export class Forward {
     return { opened: counts.total, failedBy, bytes };
   }
 
+  /** Its connections now: those that have a channel, and those that wait for the link. */
+  get load(): { open: number; parked: number } {
+    return { open: this.#connections.open, parked: this.#options.parking.parked };
+  }
+
+  /** The addresses and paths that listen. */
+  get boundTo(): readonly string[] {
+    return this.#listening?.boundTo ?? [];
+  }
+
   /** Starts to accept; a second call waits for the first. @throws TundError BIND_IN_USE, BIND_FAILED, FORWARD_REFUSED */
   listen(): Promise<void> {
     this.#opening ??= this.#listen();
@@ -120,9 +131,11 @@ export class Forward {
 
   /** As listen(), for who does not wait: why not stands in the forward itself. */
   listenInTime(): void {
-    this.listen().catch((error: unknown) =>
-      this.#options.log.warn({ code: asTundError(error).code, error: messageOf(error) }, "not listening"),
-    );
+    const { log } = this.#options;
+    this.listen().catch((error: unknown) => {
+      const { code, message } = failureOf(error, log);
+      log.warn({ code, error: message }, "not listening");
+    });
   }
 
   /** To be called when the link is lost: connections end, and a listener on the server is gone. */
@@ -179,7 +192,7 @@ export class Forward {
       bind,
       destination,
       allocatedPort: this.#allocatedPort,
-      boundTo: [...(this.#listening?.boundTo ?? [])],
+      boundTo: [...this.boundTo],
       state: this.#state,
       since: timestamp(this.#since),
       failure: this.#failure,
@@ -218,7 +231,7 @@ export class Forward {
   }
 
   #refused(error: unknown): void {
-    const failure = asTundError(error);
+    const failure = failureOf(error, this.#options.log);
     this.#fail(this.#wasActive ? explainRefusal(failure, this.spec) : failure);
     // Without a link there is nobody to ask: it is asked for again when there is one.
     if (this.#options.point.isRemote && failure.code === "CONNECTION_LOST")
@@ -243,8 +256,8 @@ export class Forward {
     this.#retry = undefined;
   }
 
-  #fail(error: unknown): void {
-    this.#failure = failureRecord(error, this.#options.clock.now());
+  #fail(failure: TundError): void {
+    this.#failure = failureRecord(failure, this.#options.clock.now());
   }
 
   #endIfDrained(): void {

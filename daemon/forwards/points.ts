@@ -1,4 +1,5 @@
 // From a settled spec to the point that its kind is made of.
+import type { Socket } from "node:net";
 import type { Clock } from "../../shared/clock.ts";
 import { TundError } from "../../shared/errors.ts";
 import { dynamicPoint } from "./dynamic.ts";
@@ -16,6 +17,8 @@ export interface Carrier {
   streamLocal: StreamLocalOptions;
   /** who keeps listeners of this machine while the daemon is restarted */
   keeper: ListenerKeeper;
+  /** whether a connection may stay that has just got its descriptor; one that may not is closed */
+  admits: (socket: Socket) => boolean;
   /** PermitRemoteOpen */
   permits: (host: string, port: number) => boolean;
   clock: Clock;
@@ -23,11 +26,13 @@ export interface Carrier {
 
 /** Makes the point of a forward. @throws TundError INVALID_REQUEST for a local forward that leads nowhere */
 export function pointFor({ kind, text, bind, destination }: SettledSpec, carrier: Carrier): Point {
-  const { openChannel, listenThere, streamLocal, keeper, permits, clock } = carrier;
-  const listenHere: ListenHere = (onConnection) =>
-    "path" in bind
+  const { openChannel, listenThere, streamLocal, keeper, admits, permits, clock } = carrier;
+  const listenHere: ListenHere = (serve) => {
+    const onConnection = (socket: Socket): void => (admits(socket) ? serve(socket) : undefined);
+    return "path" in bind
       ? listenUnix(bind.path, { ...streamLocal, keeper }, onConnection)
       : listenTcp(bind, onConnection, keeper);
+  };
   switch (kind) {
     case "local":
       if (destination === null) throw new TundError("INVALID_REQUEST", `${text} has no destination`);
@@ -35,6 +40,6 @@ export function pointFor({ kind, text, bind, destination }: SettledSpec, carrier
     case "dynamic":
       return dynamicPoint({ listen: listenHere, openChannel, clock });
     case "remote":
-      return remotePoint({ bind, destination, listen: listenThere, permits, clock });
+      return remotePoint({ bind, destination, listen: listenThere, admits, permits, clock });
   }
 }

@@ -1,12 +1,12 @@
 // A remote forward (ssh -R): the server listens, and each connection that it accepts comes as a channel to be joined here.
+import type { Socket } from "node:net";
 import type { Clock } from "../../shared/clock.ts";
-import { TundError } from "../../shared/errors.ts";
+import { asTundError, TundError } from "../../shared/errors.ts";
 import { formatAddress, formatDestination } from "../../shared/forward-spec.ts";
 import type { Channel } from "../ssh/channel.ts";
 import type { RemoteBind, RemoteListening, RemoteOpen } from "../ssh/remote-listeners.ts";
 import { dialHere, type Dialling } from "./dial-here.ts";
 import { HANDSHAKE_DEADLINE_MS } from "./dynamic.ts";
-import { asTundError } from "./failure-record.ts";
 import { readProxyRequest } from "./handshake.ts";
 import type { FixedDestination } from "./local.ts";
 import { abandon } from "./outbound.ts";
@@ -20,6 +20,8 @@ export interface RemoteOptions {
   /** null: SOCKS, served here (ssh -R port) */
   destination: FixedDestination | null;
   listen: ListenThere;
+  /** whether a socket may stay that has just got its descriptor; one that may not is closed */
+  admits: (socket: Socket) => boolean;
   /** PermitRemoteOpen of ssh_config(5), for SOCKS */
   permits: (host: string, port: number) => boolean;
   clock: Clock;
@@ -48,14 +50,14 @@ async function listen(
 }
 
 function incoming(open: RemoteOpen, options: RemoteOptions): Incoming {
-  const { destination, clock } = options;
+  const { destination, admits, clock } = options;
   if (destination === null) return proxied(open, options);
   const dialling = dialHere(destination, clock);
   return {
     originator: open.originator,
     join: async () => {
       try {
-        const socket = await dialling.connected;
+        const socket = admitted(await dialling.connected, admits);
         return { socket, channel: open.accept() };
       } catch (error) {
         open.reject();
@@ -81,7 +83,7 @@ function proxied(open: RemoteOpen, options: RemoteOptions): Incoming {
 
 async function joinProxied(
   channel: Channel,
-  { permits, clock }: RemoteOptions,
+  { admits, permits, clock }: RemoteOptions,
   onDialling: (dialling: Dialling) => void,
 ): Promise<Joined> {
   let joined = false;
@@ -99,7 +101,7 @@ async function joinProxied(
       );
     const dialling = dialHere(request.destination, clock);
     onDialling(dialling);
-    const socket = await dialling.connected;
+    const socket = admitted(await dialling.connected, admits);
     joined = true;
     request.grant();
     return { socket, channel };
@@ -107,4 +109,10 @@ async function joinProxied(
     request.refuse(asTundError(error));
     throw error;
   }
+}
+
+function admitted(socket: Socket, admits: RemoteOptions["admits"]): Socket {
+  if (!admits(socket))
+    throw new TundError("CHANNEL_RESOURCE_SHORTAGE", "connect failed: too many open files");
+  return socket;
 }

@@ -1,6 +1,6 @@
 // The forwards that ssh_config itself asks for.
 import type { OpenRequest } from "../../shared/contract.ts";
-import { messageOf, TundError } from "../../shared/errors.ts";
+import { failureOf } from "../../shared/errors.ts";
 import type { House } from "./house.ts";
 import { openForwards } from "./opening.ts";
 import { specsOf } from "./request.ts";
@@ -27,7 +27,8 @@ export async function openConfigured(
   if (exitOnFailure) return void (await openSome(configured));
   for (const forward of configured)
     await openSome([forward]).catch((error: unknown) => {
-      if (error instanceof TundError && error.code === "STATE_NOT_SAVED") throw error;
-      master.warnings.push(`${forward.kind} forward ${forward.spec} of ssh_config: ${messageOf(error)}`);
+      const failure = failureOf(error, house.log);
+      if (failure.code === "STATE_NOT_SAVED") throw failure;
+      master.warnings.push(`${forward.kind} forward ${forward.spec} of ssh_config: ${failure.message}`);
     });
 }

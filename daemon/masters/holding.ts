@@ -1,9 +1,8 @@
 // Masters as `ssh -M` has them: each its holder's alone, for as long as a stream of the holder's is open, and gone with its link.
 import { randomBytes } from "node:crypto";
 import type { HandOver, Held, HoldRequest } from "../../shared/holds.ts";
-import { TundError } from "../../shared/errors.ts";
+import { failureOf, TundError } from "../../shared/errors.ts";
 import type { ForwardKind } from "../../shared/forward-spec.ts";
-import { asTundError } from "../forwards/failure-record.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
 import type { Conversations } from "./conversations.ts";
 import type { House } from "./house.ts";
@@ -98,7 +97,7 @@ export class Holding {
         const opened = await openForwards(master, { ...wanted, specs: specsOf([one]) }, this.#options.house);
         made.forwards.push(...opened.map(({ allocatedPort }) => ({ ...one, allocatedPort })));
       } catch (error) {
-        const { code, message } = asTundError(error);
+        const { code, message } = failureOf(error, this.#options.house.log);
         if (exitOnFailure) throw new TundError(code, message, { cause: error, details: { ...one } });
         made.refused.push({ ...one, code, message });
       }

@@ -1,7 +1,6 @@
 // Hosts that lead to others (ProxyJump): each is a master like any other, shared by all who are behind it.
 import type { Clock } from "../../shared/clock.ts";
-import { TundError } from "../../shared/errors.ts";
-import { asTundError } from "../forwards/failure-record.ts";
+import { asTundError, TundError } from "../../shared/errors.ts";
 import { withinDeadline } from "../forwards/outbound.ts";
 import { channelWire, type Wire } from "../ssh/wire.ts";
 import type { Caller } from "../ssh/caller.ts";

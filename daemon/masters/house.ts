@@ -1,4 +1,5 @@
 // What everything that sets up forwards has around it.
+import type { Socket } from "node:net";
 import type { Clock } from "../../shared/clock.ts";
 import type { Log } from "../../shared/log.ts";
 import type { Forward } from "../forwards/forward.ts";
@@ -17,6 +18,8 @@ export interface House {
   parking: ParkingLimits;
   /** who keeps listeners of this machine while the daemon is restarted */
   keeper: ListenerKeeper;
+  /** whether a connection may stay that has just got its descriptor; one that may not is closed */
+  admits: (socket: Socket) => boolean;
   clock: Clock;
   log: Log;
 }

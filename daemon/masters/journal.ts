@@ -7,7 +7,8 @@ interface Source<Record> {
 }
 
 export interface Listener {
-  onChange: (change: Change) => void;
+  /** @param source the master or forward that has changed */
+  onChange: (change: Change, source: object) => void;
   /** there will be no more */
   onEnd: () => void;
 }
@@ -22,15 +23,15 @@ export class Journal {
     this.#clock = clock;
   }
 
+  /** How something is now, which nobody is told of as a change: to be called for what a new listener is shown. */
+  note<Record extends Master | Forward>(source: Source<Record>): Record {
+    const record = source.snapshot();
+    this.#told.set(source, essence(record));
+    return record;
+  }
+
   /** Hears every change from now on, in order. Gives what ends that. */
-  subscribe(
-    listener: Listener,
-    masters: readonly Source<Master>[],
-    forwards: readonly Source<Forward>[],
-  ): () => void {
-    // Nothing was noted while nobody listened, and what is now was not told by a change.
-    for (const master of masters) this.#told.set(master, essence(master.snapshot()));
-    for (const forward of forwards) this.#told.set(forward, essence(forward.snapshot()));
+  subscribe(listener: Listener): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
@@ -63,7 +64,7 @@ export class Journal {
     const now = look();
     if (this.#told.get(source) === now.essence) return;
     this.#told.set(source, now.essence);
-    for (const { onChange } of this.#listeners) onChange(now.change);
+    for (const { onChange } of this.#listeners) onChange(now.change, source);
   }
 }
 

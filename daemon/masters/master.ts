@@ -1,8 +1,8 @@
 // The life of one master: it dials, holds the connection, carries forwards, and dials again when the link is lost.
 import type { Master as MasterRecord } from "../../shared/records.ts";
-import type { TundError } from "../../shared/errors.ts";
+import { failureOf, type TundError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
-import { asTundError, failureRecord } from "../forwards/failure-record.ts";
+import { failureRecord } from "../forwards/failure-record.ts";
 import type { Forward } from "../forwards/forward.ts";
 import type { Connection } from "../ssh/connection.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
@@ -228,7 +228,7 @@ export class Master {
   }
 
   #failed(error: unknown): void {
-    const failure = asTundError(error);
+    const failure = failureOf(error, this.#log);
     this.#failure = failureRecord(failure, this.#options.clock.now());
     this.#log.warn({ code: failure.code, cause: failure.cause }, failure.message);
     // In the state that it was lost in already: another attempt failed, and that is news too.

@@ -137,7 +137,7 @@ export interface Making {
 export function makeForward(
   { forwarding, ...making }: Making,
   master: Master,
-  { clock, log, onChange, keeper, parking: limits }: Omit<House, "roster" | "desired" | "everywhere">,
+  { clock, log, onChange, keeper, admits, parking: limits }: Omit<House, "roster" | "desired" | "everywhere">,
 ): Forward {
   const { streamLocal, permits } = forwarding;
   const parking = new Parking(limits, clock);
@@ -151,6 +151,7 @@ export function makeForward(
     listenThere: async (bind, onOpen) => master.live().listen(bind, onOpen),
     streamLocal,
     keeper,
+    admits,
     permits,
     clock,
   });

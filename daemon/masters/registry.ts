@@ -8,12 +8,13 @@ import type {
   Forward as ForwardRecord,
   Master as MasterRecord,
 } from "../../shared/records.ts";
-import { messageOf } from "../../shared/errors.ts";
+import { failureOf } from "../../shared/errors.ts";
 import { parseStdioDestination } from "../../shared/forward-spec.ts";
 import type { Forward } from "../forwards/forward.ts";
 import { type ListenerKeeper, noKeeper } from "../forwards/listener-keeper.ts";
 import type { ParkingLimits } from "../forwards/parking.ts";
 import type { SavedHost } from "../saved-state.ts";
+import { inSlices } from "../slices.ts";
 import type { Store } from "../store.ts";
 import { cancelForward } from "./cancelling.ts";
 import { openConfigured } from "./configured.ts";
@@ -25,12 +26,13 @@ import type { Master } from "./master.ts";
 import { type ConnectionFigures, connectionFigures, type Traffic, trafficOf } from "./figures.ts";
 import { Holding } from "./holding.ts";
 import type { House } from "./house.ts";
+import { Measures } from "./measures.ts";
 import { openRequested } from "./requested.ts";
 import { restoreHost, settleHost } from "./restoring.ts";
 import { Roster, type RosterOptions } from "./roster.ts";
 import { byName, chosenBy } from "./selection.ts";
 import { StdioTickets } from "./stdio-tickets.ts";
-import { Totals, type TotalsByKind } from "./totals.ts";
+import { Totals } from "./totals.ts";
 import { type Watch, watch } from "./watching.ts";
 
 const CHECK_DEADLINE_MS = 10_000;
@@ -41,6 +43,8 @@ export interface RegistryOptions extends RosterOptions {
   parking: ParkingLimits;
   /** who keeps listeners of this machine while the daemon is restarted */
   keeper?: ListenerKeeper;
+  /** whether a connection may stay that has just got its descriptor; one that may not is closed */
+  admits?: (socket: Socket) => boolean;
 }
 
 export class Registry {
@@ -49,6 +53,7 @@ export class Registry {
   readonly inspection: Inspection;
   /** masters as `ssh -M` has them */
   readonly holding: Holding;
+  readonly measures: Measures;
   readonly #options: RegistryOptions;
   readonly #roster: Roster;
   readonly #desired: Desired;
@@ -69,11 +74,12 @@ export class Registry {
       onResolved: (host, found, before) => settleHost(host, found, before, this.#house),
     });
     const { conversations } = this;
+    this.measures = new Measures(this.#roster, this.#totals);
     this.inspection = new Inspection({ ...options, roster: this.#roster, conversations });
     this.#desired = new Desired(this.#roster, options.store);
     this.#stdio = new StdioTickets(options.clock);
     this.#journal = new Journal(options.clock);
-    const { clock, log, parking, keeper = noKeeper } = options;
+    const { clock, log, parking, keeper = noKeeper, admits = () => true } = options;
     this.#house = {
       roster: this.#roster,
       desired: this.#desired,
@@ -83,6 +89,7 @@ export class Registry {
       log,
       parking,
       keeper,
+      admits,
     };
     this.holding = new Holding({ house: this.#house, conversations, resolve: options.resolve });
   }
@@ -125,7 +132,8 @@ export class Registry {
   }
 
   async masters(): Promise<MasterRecord[]> {
-    return this.#roster.masters.map((master) => master.snapshot());
+    const records = await inSlices(this.#roster.masters, (master) => master.snapshot());
+    return records.filter(({ state }) => state !== "closed");
   }
 
   /** @throws TundError NOT_FOUND */
@@ -196,7 +204,8 @@ export class Registry {
 
   /** Every forward, or those of one master. @throws TundError NOT_FOUND */
   async forwards(host?: string): Promise<ForwardRecord[]> {
-    return this.#forwardsOf(host).map((forward) => forward.snapshot());
+    const records = await inSlices(this.#forwardsOf(host), (forward) => forward.snapshot());
+    return records.filter(({ state }) => state !== "closing" && state !== "closed"); // one was cancelled meanwhile
   }
 
   /** @param id its id or its name @throws TundError NOT_FOUND */
@@ -223,7 +232,7 @@ export class Registry {
     await Promise.all(chosen.map((forward) => cancelForward(forward, this.#house)));
     if (drainSeconds !== undefined)
       clock.after(drainSeconds * 1000, () => chosen.forEach((forward) => forward.dropConnections()));
-    return chosen.map((forward) => forward.snapshot());
+    return inSlices(chosen, (forward) => forward.snapshot());
   }
 
   /**
@@ -232,15 +241,6 @@ export class Registry {
    */
   async watch(host: string | undefined, listener: Listener): Promise<Watch> {
     return watch(host, listener, { journal: this.#journal, names: this.#roster.names });
-  }
-
-  /** What there is to be measured. */
-  figures(): { masters: MasterRecord[]; forwards: ForwardRecord[]; totals: TotalsByKind } {
-    return {
-      masters: this.#roster.masters.map((master) => master.snapshot()),
-      forwards: this.#forwardsOf().map((forward) => forward.snapshot()),
-      totals: this.#totals.sum(),
-    };
   }
 
   /** Opens a channel for a caller's own stdin and stdout: the ticket to claim it with. @throws TundError why not */
@@ -275,7 +275,8 @@ export class Registry {
     if (!forward.isPersistent || (this.#savedPorts.get(forward) ?? null) === forward.allocatedPort) return;
     this.#savedPorts.set(forward, forward.allocatedPort);
     this.#desired.save().catch((error: unknown) => {
-      if (!this.#roster.isClosing) this.#options.log.warn({ forward: forward.id }, messageOf(error));
+      const { message } = failureOf(error, this.#options.log);
+      if (!this.#roster.isClosing) this.#options.log.warn({ forward: forward.id }, message);
     });
   }
 
@@ -284,7 +285,7 @@ export class Registry {
       const found = this.#roster.names.get(host);
       if (found === undefined || !this.#configured.has(host)) continue;
       openConfigured(host, found, false, this.#house).catch((error: unknown) =>
-        master.warnings.push(messageOf(error)),
+        master.warnings.push(failureOf(error, this.#options.log).message),
       );
     }
   }

@@ -1,5 +1,5 @@
 // Putting back what was saved: at once in name, and for good when ssh_config has been asked about each host.
-import { messageOf } from "../../shared/errors.ts";
+import { failureOf } from "../../shared/errors.ts";
 import { parseForwardSpec } from "../../shared/forward-spec.ts";
 import type { SavedForward, SavedHost } from "../saved-state.ts";
 import type { Forward } from "../forwards/forward.ts";
@@ -28,7 +28,7 @@ export function restoreHost({ host, kept, connection, forwards }: SavedHost, hou
       forward.name = saved.name;
     } catch (error) {
       // Only a hand that edited the file can have done it.
-      house.log.error({ host, forward: saved.id }, `left out: ${messageOf(error)}`);
+      house.log.error({ host, forward: saved.id }, `left out: ${failureOf(error, house.log).message}`);
     }
 }
 
@@ -43,7 +43,10 @@ export function settleHost(host: string, { master, forwarding }: Named, before: 
       Object.assign(forward, { name, isPersistent });
       promise(forward, master);
     } catch (error) {
-      house.log.error({ host, forward: id }, `cannot be set up again: ${messageOf(error)}`);
+      house.log.error(
+        { host, forward: id },
+        `cannot be set up again: ${failureOf(error, house.log).message}`,
+      );
     }
   if (before.keptBy.has(host)) master.keptBy.add(host);
   if (!before.isOnDemand) master.want();

@@ -16,10 +16,10 @@ export class Totals {
   readonly #alive = new Set<Forward>();
   readonly #past: TotalsByKind = nothing();
 
-  /** To be told of every change of a forward. */
+  /** To be told of every change of a forward. One that has never listened has nothing to count: a placeholder never will. */
   note(forward: Forward): void {
-    if (forward.state !== "closed") this.#alive.add(forward);
-    else if (this.#alive.delete(forward)) add(this.#past, forward);
+    if (forward.state === "active") this.#alive.add(forward);
+    else if (forward.state === "closed" && this.#alive.delete(forward)) add(this.#past, forward);
   }
 
   /** How it stands. */

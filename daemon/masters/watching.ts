@@ -1,5 +1,6 @@
 // How everything is, or one host and its forwards, and then every change as it happens.
 import type { Change, Forward as ForwardRecord, Master as MasterRecord } from "../../shared/records.ts";
+import { inSlices } from "../slices.ts";
 import type { Journal, Listener } from "./journal.ts";
 import type { Names } from "./names.ts";
 
@@ -10,23 +11,34 @@ export interface Watch {
   stop: () => void;
 }
 
-/** Begins it. @throws TundError NOT_FOUND */
-export function watch(
+/**
+ * Begins it. Changes may be told before it settles: of what is in the records already, or is in none of them.
+ * @throws TundError NOT_FOUND
+ */
+export async function watch(
   host: string | undefined,
   { onChange, onEnd }: Listener,
   { journal, names }: { journal: Journal; names: Names },
-): Watch {
+): Promise<Watch> {
   const isItsOwn = (name: string) => host === undefined || names.areOne(name, host);
-  const onAnyChange = (change: Change) => {
+  const all = host === undefined ? names.masters : [names.master(host)];
+  const carried = all.flatMap((master) => master.forwards);
+  // A change of what is not recorded yet will be in its record.
+  const unseen = new Set<object>([...all, ...carried]);
+  const onAnyChange = (change: Change, source: object) => {
+    if (unseen.has(source)) return;
     const concerned = change.type === "master" ? change.master.names : [change.forward.host];
-    if (concerned.some(isItsOwn)) onChange(change);
+    if (concerned.some(isItsOwn)) onChange(change, source);
   };
-  const masters = host === undefined ? names.masters : [names.master(host)];
-  const forwards = masters.flatMap((master) => master.forwards);
-  const everywhere = names.masters.flatMap((master) => master.forwards);
-  return {
-    masters: masters.map((master) => master.snapshot()),
-    forwards: forwards.map((forward) => forward.snapshot()),
-    stop: journal.subscribe({ onChange: onAnyChange, onEnd }, names.masters, everywhere),
+  const stop = journal.subscribe({ onChange: onAnyChange, onEnd });
+  const see = <Record extends MasterRecord | ForwardRecord>(source: { snapshot: () => Record }): Record => {
+    unseen.delete(source);
+    return journal.note(source);
   };
+  const masters = await inSlices(all, (master) => see(master));
+  const forwards = await inSlices(carried, (forward) => see(forward));
+  return { masters: masters.filter(isThere), forwards: forwards.filter(isThere), stop };
 }
+
+// Something may have ended before its turn came.
+const isThere = ({ state }: MasterRecord | ForwardRecord): boolean => state !== "closed";

@@ -1,5 +1,6 @@
 // What each request of a mux client is answered with: the registry's verbs, in the words of OpenSSH's master (mux.c).
-import { messageOf, TundError } from "../../shared/errors.ts";
+import { failureOf, type TundError } from "../../shared/errors.ts";
+import type { Log } from "../../shared/log.ts";
 import type { Registry } from "../masters/registry.ts";
 import { forwardToClose, forwardToOpen } from "./forward-request.ts";
 import { channelsText, connectionText } from "./info.ts";
@@ -13,6 +14,7 @@ export interface Asked {
   registry: Registry;
   host: string;
   isPersistent: boolean;
+  log: Log;
 }
 
 /** Answers one. Gives null where OpenSSH's clients understand nothing but the end of the connection. Never rejects. */
@@ -26,9 +28,9 @@ export async function answerTo(request: Request, asked: Asked): Promise<Buffer |
     case "close-forward":
       return closed(id, request.forward, asked);
     case "terminate":
-      return done(id, () => asked.registry.exit(asked.host));
+      return done(id, asked, (registry) => registry.exit(asked.host));
     case "stop-listening":
-      return done(id, () => asked.registry.stop(asked.host));
+      return done(id, asked, (registry) => registry.stop(asked.host));
     case "info":
       return informed(id, request.what, asked);
     case "new-session":
@@ -43,16 +45,17 @@ export async function answerTo(request: Request, asked: Asked): Promise<Buffer |
 }
 
 // A client can be told of trouble here by no message: it takes the reason for a request id. It says that the check failed.
-async function checked(id: number, { registry, host }: Asked): Promise<Buffer | null> {
+async function checked(id: number, { registry, host, log }: Asked): Promise<Buffer | null> {
   try {
     return protocol.alive(id, (await registry.check(host)).pid);
-  } catch {
+  } catch (error) {
+    failureOf(error, log);
     return null;
   }
 }
 
 async function opened(id: number, wire: WireForward, asked: Asked): Promise<Buffer> {
-  const { registry, host, isPersistent } = asked;
+  const { registry, host, isPersistent, log } = asked;
   try {
     const forwards = [forwardToOpen(wire)];
     const wishes = { ephemeral: !isPersistent, timeoutSeconds: FORWARD_DEADLINE_S };
@@ -60,7 +63,7 @@ async function opened(id: number, wire: WireForward, asked: Asked): Promise<Buff
     const port = forward?.allocatedPort ?? null;
     return port === null ? protocol.ok(id) : protocol.remotePort(id, port);
   } catch (error) {
-    const failure = asTundError(error);
+    const failure = failureOf(error, log);
     const isNonsense = failure.code === "INVALID_REQUEST";
     return protocol.failure(
       id,
@@ -75,38 +78,39 @@ function refusalOf({ kind, listen, listenPort }: WireForward): string {
   return `remote port forwarding failed for listen ${where}`;
 }
 
-async function closed(id: number, wire: WireForward, { registry, host }: Asked): Promise<Buffer> {
+async function closed(id: number, wire: WireForward, { registry, host, log }: Asked): Promise<Buffer> {
   try {
     await registry.cancel({ host, forwards: [forwardToClose(wire)] });
     return protocol.ok(id);
   } catch (error) {
-    const failure = asTundError(error);
+    const failure = failureOf(error, log);
     const isUnknown = failure.code === "NOT_FOUND" || failure.code === "INVALID_REQUEST";
     return protocol.failure(id, isUnknown ? "port not forwarded" : failure.message);
   }
 }
 
-async function done(id: number, act: () => Promise<unknown>): Promise<Buffer> {
+async function done(
+  id: number,
+  { registry, log }: Asked,
+  act: (registry: Registry) => Promise<unknown>,
+): Promise<Buffer> {
   try {
-    await act();
+    await act(registry);
     return protocol.ok(id);
   } catch (error) {
-    return protocol.failure(id, asTundError(error).message);
+    return protocol.failure(id, failureOf(error, log).message);
   }
 }
 
-async function informed(id: number, what: string, { registry, host }: Asked): Promise<Buffer> {
+async function informed(id: number, what: string, { registry, host, log }: Asked): Promise<Buffer> {
   try {
     if (what === "connection") return protocol.info(id, true, connectionText(await registry.describe(host)));
     if (what === "channels") return protocol.info(id, true, channelsText(await registry.traffic(host)));
     return protocol.info(id, false, "info request type not supported");
   } catch (error) {
-    return protocol.info(id, false, `${asTundError(error).message}\r\n`);
+    return protocol.info(id, false, `${failureOf(error, log).message}\r\n`);
   }
 }
-
-const asTundError = (error: unknown): TundError =>
-  error instanceof TundError ? error : new TundError("INTERNAL", messageOf(error), { cause: error });
 
 // ssh's own line first, as scripts know it; ours is a line of its own, as with `tunctl -O`.
 const because = (text: string, { message }: TundError): string => `${text}\r\ntund: ${message}`;

@@ -91,7 +91,7 @@ class ServedClient implements MuxClient {
       return;
     }
     const { registry, isPersistent, log } = this.#options;
-    const reply = await answerTo(message, { registry, host: this.#host, isPersistent });
+    const reply = await answerTo(message, { registry, host: this.#host, isPersistent, log });
     log.debug({ host: this.#host, request: message.type, isAnswered: reply !== null }, "mux request");
     if (reply === null) this.#socket.destroy();
     else await this.#write(reply);

@@ -78,7 +78,7 @@ export class Service {
   /** The daemon ends: the listeners of forwards that come back stay with systemd. */
   stopping(registry: Registry): void {
     this.#status?.cancel();
-    const wanted = new Set(registry.figures().forwards.flatMap((one) => (one.persistent ? one.boundTo : [])));
+    const wanted = new Set(registry.measures.keptListeners());
     this.listeners.freeze((where) => wanted.has(where));
     this.#notifier.tell({ STOPPING: 1, STATUS: "ending; established connections have 5 s" });
   }
@@ -90,13 +90,18 @@ export class Service {
 }
 
 /** Whether every forward that was saved has taken its listener, or will not. */
-const isRestored = (registry: Registry): boolean =>
-  registry.figures().forwards.every(({ kind, state }) => kind === "remote" || state !== "pending");
+function isRestored(registry: Registry): boolean {
+  const { local, dynamic } = registry.measures.tally().forwards;
+  return local.states.pending + dynamic.states.pending === 0;
+}
 
 function statusOf(registry: Registry): string {
-  const { masters, forwards } = registry.figures();
-  const ready = masters.filter(({ state }) => state === "ready").length;
-  const active = forwards.filter(({ state }) => state === "active").length;
-  const channels = masters.reduce((sum, { channels: open }) => sum + open, 0);
-  return `${ready} of ${masters.length} masters ready, ${active} of ${forwards.length} forwards active, ${channels} channels`;
+  const { masters, forwards } = registry.measures.tally();
+  const kinds = Object.values(forwards);
+  const active = sum(kinds.map(({ states }) => states.active));
+  const all = sum(kinds.flatMap(({ states }) => Object.values(states)));
+  const channels = sum(kinds.map(({ open }) => open));
+  return `${masters.ready} of ${sum(Object.values(masters))} masters ready, ${active} of ${all} forwards active, ${channels} channels`;
 }
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);

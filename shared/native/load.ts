@@ -11,8 +11,17 @@ interface Credentials {
 export interface Native {
   /** @throws Error with the system's reason */
   peerCredentials(fd: number): Credentials;
-  /** Sends a datagram to a Unix socket, with descriptors; never blocks. @throws Error with the system's reason */
+  /**
+   * Sends a datagram to a Unix socket, with descriptors; never blocks.
+   * @throws Error with the system's reason, and the code EAGAIN when its reader is behind
+   */
   sendDatagram(path: string, text: string, fds: readonly number[]): void;
+  /** Writes what can be written without waiting, whatever the descriptor's flags: how many bytes, or an errno below 0. */
+  writeNow(fd: number, bytes: Buffer): number;
+  /** Ends the process then if it has not ended by itself: exit(3) waits for libuv's threads, one of which may wait for a disk. */
+  exitWithin(ms: number, code: number): void;
+  /** Writing to a terminal whose user has `stty tostop` does not stop the process. */
+  ignoreTerminalStops(): void;
   /** Gives memory that malloc keeps although it was freed back to the system. */
   trimMemory(): void;
   /** Connects to a Unix socket: a descriptor that blocks, or an errno below 0. @throws Error with the system's reason */

@@ -1,26 +1,31 @@
 // What Node has no call for (N-API, so that one binary serves every Node): who is at the other end of a Unix socket,
-// datagrams with descriptors, which is how systemd is spoken to (sd_notify(3)), a connection that blocks, and malloc's spare
-// memory.
+// datagrams with descriptors, which is how systemd is spoken to (sd_notify(3)), a connection that blocks, a write that does
+// not, an exit that nothing holds up, and malloc's spare memory.
 #define _GNU_SOURCE
 #include <errno.h>
 #ifdef __linux__
 #include <malloc.h>
 #endif
 #include <node_api.h>
+#include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define MOST_DESCRIPTORS 16
-#define MOST_BYTES 4096
+#define MOST_BYTES 32768
+// What a pipe that is writable takes without waiting (PIPE_BUF of pipe(7)).
+#define PIPE_SHARE 4096
 
 static napi_value fail(napi_env env, const char *what, int error) {
   char message[256];
   snprintf(message, sizeof message, "%s: %s", what, strerror(error));
-  napi_throw_error(env, NULL, message);
+  napi_throw_error(env, error == EAGAIN || error == ENOBUFS ? "EAGAIN" : NULL, message);
   return NULL;
 }
 
@@ -137,8 +142,67 @@ static napi_value connect_unix(napi_env env, napi_callback_info info) {
   return result;
 }
 
+// writeNow(fd, bytes) -> how many were taken, or an errno below 0: -EAGAIN rather than wait, whatever the descriptor's flags,
+// which are those of everybody who shares it (a shell's terminal).
+static napi_value write_now(napi_env env, napi_callback_info info) {
+  napi_value arguments[2], result;
+  size_t count = 2, length;
+  int32_t fd;
+  void *bytes;
+  if (napi_get_cb_info(env, info, &count, arguments, NULL, NULL) != napi_ok || count < 2 ||
+      napi_get_value_int32(env, arguments[0], &fd) != napi_ok ||
+      napi_get_buffer_info(env, arguments[1], &bytes, &length) != napi_ok)
+    return fail(env, "writeNow", EINVAL);
+  ssize_t written = send(fd, bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (written == -1 && errno == ENOTSOCK) {
+    struct pollfd one = {.fd = fd, .events = POLLOUT};
+    if (poll(&one, 1, 0) == 1)
+      written = write(fd, bytes, length < PIPE_SHARE ? length : PIPE_SHARE);
+    else
+      errno = EAGAIN;
+  }
+  napi_create_int32(env, written == -1 ? -errno : (int32_t)written, &result);
+  return result;
+}
+
+static volatile sig_atomic_t exit_code;
+static void exit_at_once(int signal) {
+  (void)signal;
+  _exit(exit_code);
+}
+
+// exitWithin(ms, code): ends the process then, if it has not ended by itself. exit(3) waits for the threads of libuv, and one
+// of them may wait for a disk.
+static napi_value exit_within(napi_env env, napi_callback_info info) {
+  napi_value arguments[2];
+  size_t count = 2;
+  int32_t ms, code;
+  if (napi_get_cb_info(env, info, &count, arguments, NULL, NULL) != napi_ok || count < 2 ||
+      napi_get_value_int32(env, arguments[0], &ms) != napi_ok || napi_get_value_int32(env, arguments[1], &code) != napi_ok)
+    return fail(env, "exitWithin", EINVAL);
+  struct sigaction action = {.sa_handler = exit_at_once};
+  struct itimerval timer = {.it_value = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000}};
+  exit_code = code;
+  sigaction(SIGALRM, &action, NULL);
+  setitimer(ITIMER_REAL, &timer, NULL);
+  return NULL;
+}
+
+// ignoreTerminalStops(): a terminal that is set to stop background jobs that write (stty tostop) does not stop this one.
+static napi_value ignore_terminal_stops(napi_env env, napi_callback_info info) {
+  (void)env, (void)info;
+  signal(SIGTTOU, SIG_IGN);
+  return NULL;
+}
+
 NAPI_MODULE_INIT() {
   napi_value function;
+  napi_create_function(env, "exitWithin", NAPI_AUTO_LENGTH, exit_within, NULL, &function);
+  napi_set_named_property(env, exports, "exitWithin", function);
+  napi_create_function(env, "ignoreTerminalStops", NAPI_AUTO_LENGTH, ignore_terminal_stops, NULL, &function);
+  napi_set_named_property(env, exports, "ignoreTerminalStops", function);
+  napi_create_function(env, "writeNow", NAPI_AUTO_LENGTH, write_now, NULL, &function);
+  napi_set_named_property(env, exports, "writeNow", function);
   napi_create_function(env, "connectUnix", NAPI_AUTO_LENGTH, connect_unix, NULL, &function);
   napi_set_named_property(env, exports, "connectUnix", function);
   napi_create_function(env, "peerCredentials", NAPI_AUTO_LENGTH, peer_credentials, NULL, &function);

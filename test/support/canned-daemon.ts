@@ -89,6 +89,8 @@ export const daemon = {
   socket: "/run/tund.sock",
   node: "v20.20.2",
   nativeCrypto: true,
+  log: { lost: 0, failure: null },
+  descriptors: { limit: 1024, refused: 0 },
 };
 
 /** An answer that refuses. */

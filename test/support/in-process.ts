@@ -4,7 +4,7 @@ import { Client } from "../../cli/client.ts";
 import { buildServer } from "../../daemon/api/server.ts";
 import { claimControlSocket } from "../../daemon/control-socket.ts";
 import { Registry } from "../../daemon/masters/registry.ts";
-import { createMetrics, type Metrics } from "../../daemon/metrics.ts";
+import { metricsWhenAsked } from "../../daemon/metrics.ts";
 import { serveMux } from "../../daemon/mux/server.ts";
 import { connect } from "../../daemon/ssh/connect.ts";
 import { HostResolver } from "../../daemon/ssh/host-config.ts";
@@ -39,6 +39,7 @@ export async function startInProcess(sshConfig: string, clock: Clock = systemClo
     log: silent,
   });
   const socket = join(directory.path, "s", "tund.sock");
+  const health = { log: { lost: 0, failure: null }, descriptors: { limit: null, refused: 0 } };
   const daemon = {
     version: "1.2.3",
     pid: 4711,
@@ -46,12 +47,13 @@ export async function startInProcess(sshConfig: string, clock: Clock = systemClo
     socket,
     node: process.version,
     nativeCrypto: true,
+    ...health,
   };
-  let made: Promise<Metrics> | undefined;
-  const metrics = () => (made ??= createMetrics("1.2.3", () => registry.figures()));
+  const metrics = metricsWhenAsked("1.2.3", (most) => ({ ...registry.measures.figures(most), ...health }));
   const app = buildServer({
     registry,
-    daemon,
+    daemon: () => daemon,
+    isLast: () => false,
     clock,
     metrics,
     selfCheck: async () => [],

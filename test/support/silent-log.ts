@@ -6,5 +6,6 @@ export const silent: Log = {
   info: () => undefined,
   warn: () => undefined,
   error: () => undefined,
+  fault: () => undefined,
   child: () => silent,
 };

@@ -220,6 +220,14 @@ describe("the tables", () => {
     const bare = { daemon: { ...daemon, nativeCrypto: false }, masters: [] };
     const { tunctl: other } = await cannedDaemon({ answers: { "GET /v1/status": bare } });
     expect((await other(["status"])).out).toMatch(/^tund .*, Node v20.20.2, without compiled ciphers\n$/);
+    const log = { lost: 12, failure: "its terminal is gone (EIO)" };
+    const troubled = { daemon: { ...daemon, log, descriptors: { limit: 64, refused: 3 } }, masters: [] };
+    const { tunctl: third } = await cannedDaemon({ answers: { "GET /v1/status": troubled } });
+    expect((await third(["status"])).out.split("\n").slice(1)).toEqual([
+      "log: 12 lines lost; it cannot be written now: its terminal is gone (EIO)",
+      "descriptors: 3 connections refused, for there may be 64 (ulimit -n, LimitNOFILE)",
+      "",
+    ]);
     expect(await tunctl(["status", "nope"])).toMatchObject({
       code: 4,
       out: "",
