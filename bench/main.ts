@@ -9,6 +9,7 @@ import { commands } from "./parts/commands.ts";
 import { connections } from "./parts/connections.ts";
 import { crowd } from "./parts/crowd.ts";
 import { far } from "./parts/far.ts";
+import { login } from "./parts/login.ts";
 import { memory } from "./parts/memory.ts";
 import { roundTrip } from "./parts/round-trip.ts";
 import { streams } from "./parts/streams.ts";
@@ -24,6 +25,7 @@ const PARTS: readonly Part[] = [
   crowd,
   far,
   memory,
+  login,
   commands,
   thousand,
 ];

@@ -8,7 +8,7 @@ import { EventEmitter, once } from "node:events";
 import { mkdirSync, realpathSync } from "node:fs";
 import type { Socket } from "node:net";
 import { isatty } from "node:tty";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { systemClock, timestamp } from "../shared/clock.ts";
 import { messageOf } from "../shared/errors.ts";
 import type { Log } from "../shared/log.ts";
@@ -20,18 +20,13 @@ import { listenForControl } from "./control-socket.ts";
 import { descriptorLimit, Descriptors } from "./descriptors.ts";
 import { doorkeeper } from "./doorkeeper.ts";
 import { inHand, logFatal } from "./fatal.ts";
-import type { ListenerKeeper } from "./forwards/listener-keeper.ts";
-import { keepRoom, letHeapGrow, unleasher } from "./heap.ts";
 import { letGoOfHungUp } from "./hangup.ts";
 import { helpText } from "./help.ts";
 import { createLog, type Logging, sayOnStderr } from "./log.ts";
-import { Registry } from "./masters/registry.ts";
-import { limited } from "./masters/limit.ts";
-import { serveMux } from "./mux/server.ts";
-import { hasAesInstructions } from "./ssh/aes.ts";
-import { connect } from "./ssh/connect.ts";
-import { HostResolver } from "./ssh/host-config.ts";
-import { WindowBudget } from "./ssh/receive-window.ts";
+import type { Registry } from "./masters/registry.ts";
+import { makeRegistry } from "./make-registry.ts";
+import { KeyRing } from "./ssh/key-ring.ts";
+import { missingTools } from "./ssh/own-agent.ts";
 import { assertSsh2, nativeCrypto } from "./ssh/ssh2/internals.ts";
 import { type Metrics, metricsWhenAsked } from "./metrics.ts";
 import { parseMetricsAddress, serveMetrics } from "./metrics-listener.ts";
@@ -44,11 +39,6 @@ import { Store } from "./store.ts";
 import type { PlacedSocket } from "./unix-socket.ts";
 
 const DRAIN_MS = 5000;
-// After a long sleep or a restart everything wants its link at once: neither servers nor we gain by that.
-const MOST_DIALLING = 32;
-const MOST_RESOLVING = 4;
-// What stalled readers on far paths may make us hold, beside what each channel begins with.
-const WINDOW_BUDGET_BYTES = 128 * 1024 * 1024;
 // Longer than a thread that can come back takes.
 const EXIT_MS = 1000;
 const clock = systemClock;
@@ -71,7 +61,9 @@ async function main(ending: Ending): Promise<void> {
   const mayEnter = doorkeeper(native, log);
   const admits = (socket: Socket): boolean => descriptors.admits(socket);
   const store = new Store(config.stateDir, log);
-  const registry = makeRegistry(config, { store, keeper: service.listeners, mayEnter, admits, log });
+  const keyRing = makeKeyRing(config, log);
+  const surroundings = { store, keyRing, keeper: service.listeners, mayEnter, admits, clock, log };
+  const registry = makeRegistry(config, surroundings);
   const health = () => ({ log: logging.health(), descriptors: descriptors.use });
   const metrics = metricsWhenAsked(version, (most) => ({ ...registry.measures.figures(most), ...health() }));
   const { metricsListen } = config;
@@ -94,16 +86,11 @@ async function main(ending: Ending): Promise<void> {
   registry.restore(await store.load());
   for (const host of config.connect) registry.keep(host);
   restored();
-  letHeapGrow(process.versions.v8);
   service.ready(registry);
   log.info({ socket: socket.path, pid: process.pid, version }, "tund is ready");
   const network = verifyWithNetwork(registry, log);
-  const memory = watchMemory({
-    clock,
-    processorMs: processorMsSoFar,
-    keepRoom,
-    giveBack: () => native?.trimMemory(),
-  });
+  const giveBack = () => native?.trimMemory();
+  const memory = watchMemory({ clock, processorMs: processorMsSoFar, giveBack });
   onReload(service, registry, log);
   onSignals(async (signal) => {
     log.info({ signal }, "stopping: no new connections; established ones have 5 s");
@@ -111,6 +98,7 @@ async function main(ending: Ending): Promise<void> {
     for (const watch of [network, memory]) watch.stop();
     served?.close();
     await registry.close(DRAIN_MS);
+    keyRing.close();
     unlock();
     socket.release();
     await app.close();
@@ -156,7 +144,10 @@ function makeApi(config: Config, { registry, metrics, isNative, health, isLast, 
     clock,
     metrics,
     isLast,
-    selfCheck: () => selfCheck({ ...daemon, stateDir: config.stateDir, isNative }),
+    selfCheck: async () => {
+      const missing = await missingTools(config.person.env);
+      return selfCheck({ ...daemon, stateDir: config.stateDir, isNative, missing });
+    },
     log,
     restored: once(start, "restored"),
   });
@@ -201,47 +192,8 @@ async function claimState(store: Store, socket: PlacedSocket): Promise<() => voi
   }
 }
 
-interface Surroundings {
-  store: Store;
-  keeper: ListenerKeeper;
-  mayEnter: (socket: Socket) => boolean;
-  admits: (socket: Socket) => boolean;
-  log: Log;
-}
-
-function makeRegistry(config: Config, { store, keeper, mayEnter, admits, log }: Surroundings): Registry {
-  const { person, sshConfig: configFile, controlPath, keepsMuxForwards: isPersistent } = config;
-  const resolver = new HostResolver({ person, configFile, controlPath });
-  const windowBudget = new WindowBudget(WINDOW_BUDGET_BYTES);
-  const isAesFast = hasAesInstructions();
-  const onChannel = unleasher();
-  const registry: Registry = new Registry({
-    resolve: limited(MOST_RESOLVING, (host, options) => resolver.resolve(host, options)),
-    dial: limited(MOST_DIALLING, (attempt) =>
-      connect({
-        ...attempt,
-        clock,
-        windowBudget,
-        isAesFast,
-        onChannel,
-        log: log.child({ host: attempt.config.host }),
-      }),
-    ),
-    serveMux: (socket, host) => {
-      if (mayEnter(socket)) admits(socket);
-      return serveMux(socket, host, { registry, isPersistent, clock, log });
-    },
-    store,
-    keeper,
-    admits,
-    parking: config.parking,
-    clock,
-    random: Math.random,
-    pid: process.pid,
-    log,
-  });
-  return registry;
-}
+const makeKeyRing = ({ socket, person: { env } }: Config, log: Log): KeyRing =>
+  new KeyRing({ directory: `${resolve(socket)}.agent`, askpass: besideUs("askpass.sh"), env, clock, log });
 
 // The first signal asks for an orderly end; a second one means it.
 function onSignals(stop: (signal: NodeJS.Signals) => Promise<void>, ending: Ending): void {

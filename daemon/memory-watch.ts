@@ -1,4 +1,4 @@
-// Looks after memory: V8's room to grow, and what malloc keeps of freed memory in the hope of more, once there is no traffic.
+// Looks after memory: what malloc keeps of freed memory in the hope of more is given back once there is no traffic.
 import type { Clock, Timer } from "../shared/clock.ts";
 
 const LOOK_EVERY_MS = 3000;
@@ -12,9 +12,7 @@ export interface MemoryWatchOptions {
   clock: Clock;
   /** processor time that this process has used so far, in milliseconds */
   processorMs: () => number;
-  /** called at every look */
-  keepRoom: () => void;
-  /** called when the daemon has come to rest after work */
+  /** called when the daemon has come to rest after its start, and after work */
   giveBack: () => void;
 }
 
@@ -25,16 +23,15 @@ export const processorMsSoFar = (): number => {
 };
 
 /** Looks every 3 s, and four times a second while the daemon is at work; `stop` ends it. */
-export function watchMemory({ clock, processorMs, keepRoom, giveBack }: MemoryWatchOptions): {
+export function watchMemory({ clock, processorMs, giveBack }: MemoryWatchOptions): {
   stop: () => void;
 } {
   let timer: Timer;
-  let [looked, gave] = [processorMs(), 0];
+  let [looked, gave] = [processorMs(), Number.NEGATIVE_INFINITY];
   const lookIn = (ms: number): void => {
     timer = clock.after(ms, () => {
       const used = processorMs();
       const isAtWork = used - looked > ms * AT_WORK;
-      keepRoom();
       if (!isAtWork && used - gave > NOT_WORTH_IT_MS) {
         giveBack();
         gave = processorMs();

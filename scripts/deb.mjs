@@ -102,6 +102,7 @@ function stagePrograms(stage, thisNode) {
     stage.write(`${LIB}/${name}.cjs`, text, 0o755);
     stage.link(`../lib/tunctl/${name}.cjs`, `usr/bin/${name}`);
   }
+  stage.write(`${LIB}/askpass.sh`, read(at("dist", "askpass.sh")), 0o755);
   for (const file of ["tunctl-all.cjs", native]) stage.copy(at("dist", file), `${LIB}/${file}`);
   for (const [name, parts] of Object.entries(runtime)) {
     const paths = parts.map((part) => at("node_modules", name, part));

@@ -50,9 +50,9 @@ const roomOf = (file: string): string => {
 const arrows: Record<string, string[]> = {
   "daemon/main.ts": [
     "daemon/config.ts",
-    "daemon/heap.ts",
     "daemon/help.ts",
     "daemon/log.ts",
+    "daemon/make-registry.ts",
     "daemon/descriptors.ts",
     "daemon/fatal.ts",
     "daemon/hangup.ts",
@@ -74,6 +74,15 @@ const arrows: Record<string, string[]> = {
     "daemon/metrics-listener.ts",
     "shared",
   ],
+  "daemon/make-registry.ts": [
+    "daemon/config.ts",
+    "daemon/forwards",
+    "daemon/masters",
+    "daemon/mux",
+    "daemon/ssh",
+    "daemon/store.ts",
+    "shared",
+  ],
   "daemon/metrics.ts": ["daemon/masters", "shared"],
   "daemon/metrics-listener.ts": ["daemon/metrics.ts", "shared"],
   "daemon/settings.ts": [],
@@ -93,7 +102,6 @@ const arrows: Record<string, string[]> = {
   "daemon/memory-watch.ts": ["shared"],
   "daemon/config.ts": ["daemon/checks.ts", "daemon/settings.ts", "daemon/ssh", "daemon/systemd", "shared"],
   "daemon/help.ts": ["daemon/settings.ts", "shared"],
-  "daemon/heap.ts": [],
   "daemon/doorkeeper.ts": ["shared"],
   "daemon/systemd": ["daemon/masters", "daemon/forwards", "shared"],
   "daemon/log.ts": ["daemon/config.ts", "daemon/logging", "shared"],
@@ -192,6 +200,15 @@ describe("the house", () => {
       ),
     );
     expect(touching.sort()).toEqual(["cli/main.ts", "daemon/main.ts"]);
+  });
+
+  it("tells V8 what it has to tell in one file, which comes before all others", () => {
+    const telling = sources.filter((file) => readFileSync(file, "utf8").includes("setFlagsFromString"));
+    expect(telling).toEqual(["daemon/small-start.ts"]);
+    expect(/^import .*$/m.exec(readFileSync("daemon/main.ts", "utf8"))?.[0]).toBe(
+      'import "./small-start.ts";',
+    );
+    expect(importsOf("daemon/small-start.ts").map(({ to }) => to)).toEqual(["node:v8"]);
   });
 
   it("shows the schemas to tunctl as types only", () => {

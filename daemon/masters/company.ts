@@ -1,5 +1,6 @@
 // Those who wait for a master, as one caller: whoever can be asked is asked.
 import { type Caller, nobody, type Question, unanswered } from "../ssh/caller.ts";
+import type { OpenKey } from "../ssh/key-ring.ts";
 
 /** Someone who waits. */
 export interface Member extends Pick<Caller, "isPresent" | "agents" | "ask" | "tell"> {
@@ -13,6 +14,7 @@ export const silentMember: Member = { ...nobody, remembers: false };
 export class Company implements Caller {
   readonly #members = new Set<Member>();
   readonly #answers = new Map<string, string>();
+  readonly #keys = new Map<string, OpenKey>();
   #agents: readonly string[] = [];
   #unheard = false;
 
@@ -61,6 +63,24 @@ export class Company implements Caller {
 
   forget(memo: string): void {
     this.#answers.delete(memo);
+    this.#keys.get(memo)?.release();
+    this.#keys.delete(memo);
+  }
+
+  keepKey(memo: string, key: OpenKey): boolean {
+    if (!this.#answers.has(memo)) return false;
+    this.forget(memo);
+    this.#keys.set(memo, key);
+    return true;
+  }
+
+  keptKey(memo: string): OpenKey | undefined {
+    return this.#keys.get(memo);
+  }
+
+  /** Its master has ended: nothing is kept any more. */
+  end(): void {
+    for (const memo of [...this.#answers.keys(), ...this.#keys.keys()]) this.forget(memo);
   }
 
   tell(text: string): void {

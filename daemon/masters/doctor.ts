@@ -38,8 +38,9 @@ const problem = (subject: string, message: string, next: string): Finding => ({
 /** Examines a host, from its configuration to what its server would want of a login. */
 export async function examine(examination: Examination): Promise<Finding[]> {
   const { config, agents, clock } = examination;
-  const identities = await gatherIdentities({ config, caller: { ...nobody, agents }, clock });
-  identities.agent?.close();
+  const caller = { ...nobody, agents };
+  const identities = await gatherIdentities({ config, caller, clock, keyRing: null });
+  identities.close();
   const { hosts } = await readKnownHosts(config.knownHostsFiles);
   const offers = identities.offers.map(({ label }) => label);
   return [

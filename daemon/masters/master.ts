@@ -61,7 +61,7 @@ export class Master {
     this.held = held;
     this.#log = options.log;
     this.#since = clock.now();
-    this.ended = new Promise((resolve) => (this.#end = resolve));
+    this.ended = new Promise((resolve) => (this.#end = () => resolve(this.company.end())));
     this.#attempts = new Attempts({
       ...options,
       onConnection: (connection) => this.#established(connection),

@@ -9,10 +9,13 @@ const REQUEST_IDENTITIES = 11;
 const IDENTITIES_ANSWER = 12;
 const SIGN_REQUEST = 13;
 const SIGN_RESPONSE = 14;
+const REMOVE_IDENTITY = 18;
+const SUCCESS = 6;
 const EXTENSION = 27;
 
 const LIST_DEADLINE_MS = 5000;
 const SIGN_DEADLINE_MS = 60_000; // a person may have to confirm, or to touch a key
+const HEAD_BYTES = 4; // the length before each answer
 const MOST_BYTES = 256 * 1024; // ssh-agent's own limit (authfd.c)
 
 const signFlags: Readonly<Record<string, number>> = { "rsa-sha2-256": 2, "rsa-sha2-512": 4 };
@@ -28,7 +31,10 @@ export class Agent {
   readonly path: string;
   readonly #clock: Clock;
   readonly #socket: Socket;
-  #received = Buffer.alloc(0);
+  #received: Buffer[] = [];
+  #length = 0;
+  /** how many bytes of it tell something new */
+  #wanted = HEAD_BYTES;
   #failure: Error | undefined;
   #waiting: { resolve: (answer: Buffer) => void; reject: (why: Error) => void }[] = [];
 
@@ -67,6 +73,13 @@ export class Agent {
     const answer = new Reader(await this.#ask(Buffer.concat(request), SIGN_DEADLINE_MS, "did not sign"));
     if (answer.byte() !== SIGN_RESPONSE) throw new Error("the agent refused to sign");
     return answer.string();
+  }
+
+  /** Has it drop a key. @throws Error when it does not, or does not answer in 5 s */
+  async remove(blob: Buffer): Promise<void> {
+    const request = Buffer.concat([Buffer.from([REMOVE_IDENTITY]), sshString(blob)]);
+    const answer = await this.#ask(request, LIST_DEADLINE_MS, "did not drop a key");
+    if (answer[0] !== SUCCESS) throw new Error("the agent keeps a key that it was told to drop");
   }
 
   /**
@@ -110,15 +123,22 @@ export class Agent {
     });
   }
 
+  // Nothing is copied before there is all of it: an agent may answer byte by byte.
   #take(chunk: Buffer): void {
-    this.#received = Buffer.concat([this.#received, chunk]);
-    while (this.#received.length >= 4) {
-      const length = this.#received.readUInt32BE();
-      if (length === 0 || length > MOST_BYTES)
+    this.#received.push(chunk);
+    this.#length += chunk.length;
+    while (this.#length >= this.#wanted) {
+      const all = Buffer.concat(this.#received);
+      this.#received = [all];
+      const length = all.readUInt32BE();
+      if (length === 0 || length > MOST_BYTES || this.#waiting.length === 0)
         return this.#end(new Error("the agent's answer makes no sense"));
-      if (this.#received.length < 4 + length) return undefined;
-      this.#waiting.shift()?.resolve(this.#received.subarray(4, 4 + length));
-      this.#received = this.#received.subarray(4 + length);
+      this.#wanted = HEAD_BYTES + length;
+      if (this.#length < this.#wanted) return undefined;
+      this.#waiting.shift()?.resolve(all.subarray(HEAD_BYTES, this.#wanted));
+      this.#received = [all.subarray(this.#wanted)];
+      this.#length -= this.#wanted;
+      this.#wanted = HEAD_BYTES;
     }
     return undefined;
   }

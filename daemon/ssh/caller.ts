@@ -1,5 +1,6 @@
 // Whoever asked for a connection, as far as a login may ask them something.
 import { TundError } from "../../shared/errors.ts";
+import type { OpenKey } from "./key-ring.ts";
 
 /** What a person is asked. */
 export interface Question {
@@ -23,8 +24,12 @@ export interface Caller {
   ask(question: Question): Promise<string>;
   /** Whether there is an answer kept under this memo. */
   remembers(memo: string): boolean;
-  /** The answer kept under this memo was wrong: it is not given again. */
+  /** The answer or key kept under this memo is of no use: it is not given again. */
   forget(memo: string): void;
+  /** An open key takes the place of the passphrase kept under this memo. False where none is: nobody wants it remembered. */
+  keepKey(memo: string, key: OpenKey): boolean;
+  /** The key kept under this memo. */
+  keptKey(memo: string): OpenKey | undefined;
   /** Tells whoever is there. */
   tell(text: string): void;
 }
@@ -40,5 +45,7 @@ export const nobody: Caller = {
   ask: (question) => Promise.reject(unanswered(`an answer to '${question.text.trim()}'`)),
   remembers: () => false,
   forget: () => undefined,
+  keepKey: () => false,
+  keptKey: () => undefined,
   tell: () => undefined,
 };

@@ -8,6 +8,7 @@ import { Handshake } from "./handshake.ts";
 import { type HostConfig, hostNameOf } from "./host-config.ts";
 import { HostVerifier } from "./host-verifier.ts";
 import { gatherIdentities } from "./identities.ts";
+import type { KeyRing } from "./key-ring.ts";
 import { authorities, type KnownHost, knownKeyTypes, readKnownHosts } from "./known-hosts.ts";
 import { askKnownHostsCommand } from "./known-hosts-command.ts";
 import { Phases } from "./phases.ts";
@@ -27,10 +28,10 @@ export interface ConnectOptions {
   log: Log;
   /** shared by all connections */
   windowBudget: WindowBudget;
+  /** opens identities that have a passphrase */
+  keyRing: KeyRing;
   /** whether the processor has instructions for AES */
   isAesFast: boolean;
-  /** a channel has opened */
-  onChannel?: () => void;
   /** ends the attempt, and the connection that it became */
   signal: AbortSignal;
 }
@@ -40,11 +41,11 @@ export interface ConnectOptions {
  * @throws TundError for whatever kept it from coming up
  */
 export async function connect(options: ConnectOptions): Promise<Connection> {
-  const { config, clock, log, windowBudget, isAesFast, onChannel } = options;
+  const { config, clock, log, windowBudget, isAesFast, keyRing } = options;
   const phases = new Phases(clock, config.connectTimeoutMs);
   const caller = phases.patient(config.isBatch ? nobody : options.caller);
   const asker = config.isBatch ? withAgents(caller, options.caller) : caller;
-  const identities = await gatherIdentities({ config, caller: asker, clock });
+  const identities = await gatherIdentities({ config, caller: asker, clock, keyRing });
   try {
     const known = await allKnownHosts(config, log);
     const algorithms = offeredAlgorithms(config, knownKeyTypes(known, config), isAesFast);
@@ -52,7 +53,7 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
     const isLoopback = /^(127\.|::1$|::ffff:127\.)/.test(socket.remoteAddress ?? "");
     const verifier = new HostVerifier({ config, known, caller, log, now: () => clock.now(), isLoopback });
     const client = new SshClient({ socket, clock });
-    const connection = new Connection({ client, socket, config, clock, windowBudget, log, onChannel });
+    const connection = new Connection({ client, socket, config, clock, windowBudget, log });
     const isCertified = authorities(known, hostNameOf(config)).length > 0;
     const certificates = isCertified ? certificateAlgorithms(config) : [];
     const parts = { client, socket, config, phases, verifier, certificates, identities, caller };
@@ -63,7 +64,7 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
     return connection;
   } finally {
     phases.end();
-    identities.agent?.close();
+    identities.close();
   }
 }
 

@@ -8,7 +8,8 @@ import type { HostConfig } from "./host-config.ts";
 import { isCertificateType } from "./certificate.ts";
 import { fingerprint, keyType } from "./host-key.ts";
 import { bareKey, type Offer, shownKey, type Sign, signatureAlgorithmOf } from "./offer.ts";
-import { decrypt, type KeyFile, type PrivateKey, publicKeyIn, readKeyFile, signWith } from "./private-key.ts";
+import type { KeyRing, KeyToOpen, OpenKey } from "./key-ring.ts";
+import { type KeyFile, publicKeyIn, readKeyFile, signWith, WrongPassphrase } from "./private-key.ts";
 
 export interface Identities {
   offers: Offer[];
@@ -16,12 +17,16 @@ export interface Identities {
   skipped: string[];
   /** the agent that was asked, for as long as the login takes; null where there is none */
   agent: Agent | null;
+  /** To be called when the login has ended: what was opened for it is closed, unless it is to be remembered. */
+  close(): void;
 }
 
 export interface IdentityOptions {
   config: HostConfig;
   caller: Caller;
   clock: Clock;
+  /** what opens those that have a passphrase; null where nobody is asked for one */
+  keyRing: KeyRing | null;
 }
 
 /** A key or certificate that could be offered. */
@@ -32,14 +37,22 @@ interface Candidate {
 }
 
 /** Gathers what to offer. Never throws: an unusable key or agent is told in `skipped` and the others are tried. */
-export async function gatherIdentities({ config, caller, clock }: IdentityOptions): Promise<Identities> {
-  if (!config.publicKeyAllowed)
-    return { offers: [], skipped: ["any key: PubkeyAuthentication is off"], agent: null };
+export async function gatherIdentities({
+  config,
+  caller,
+  clock,
+  keyRing,
+}: IdentityOptions): Promise<Identities> {
+  const opening = new Opening(config, caller, keyRing);
+  if (!config.publicKeyAllowed) {
+    const skipped = ["any key: PubkeyAuthentication is off"];
+    return { offers: [], skipped, agent: null, close: () => undefined };
+  }
   const skipped: string[] = [];
   const read = await Promise.all(config.identityFiles.map(readKeyFile));
   const files = read.filter((file) => file !== null);
-  const { agent, held } = await openAgent({ config, caller, clock }, skipped);
-  const fileKeys = files.map((file) => candidateOf(file, config, caller));
+  const { agent, held } = await openAgent({ config, caller, clock, keyRing }, skipped);
+  const fileKeys = files.map((file) => candidateOf(file, opening));
   const fromFiles = await withCertificates(fileKeys, files, config);
   const explicit = await certificatesOf(config, skipped);
 
@@ -61,7 +74,11 @@ export async function gatherIdentities({ config, caller, clock }: IdentityOption
     seen.add(blob.toString("base64"));
     return sign === null || blob.length === 0 || !isNew ? [] : [{ label, blob, sign }];
   });
-  return { offers, skipped, agent };
+  const close = () => {
+    agent?.close();
+    opening.end();
+  };
+  return { offers, skipped, agent, close };
 }
 
 const isSame = (one: Candidate) => (other: Candidate) => one.blob.equals(other.blob);
@@ -104,50 +121,89 @@ const agentSigner =
     return agent.sign(blob, data, algorithm);
   };
 
-function candidateOf(file: KeyFile, config: HostConfig, caller: Caller): Candidate {
+function candidateOf(file: KeyFile, opening: Opening): Candidate {
   const { path, privateKey, isEncrypted } = file;
   const blob = file.blob ?? Buffer.alloc(0);
   const label = `${path}${blob.length === 0 ? "" : ` (${fingerprint(blob)})`}`;
-  if (privateKey !== null) return { label, blob, sign: async (data, name) => signed(privateKey, data, name) };
+  if (privateKey !== null)
+    return { label, blob, sign: (data, name) => signWith(privateKey, data, signatureAlgorithmOf(name)) };
   if (!isEncrypted) return { label, blob, sign: null };
-  let opened: Promise<PrivateKey> | undefined;
+  let opened: Promise<OpenKey> | undefined;
   return {
     label,
     blob,
     sign: async (data, name) => {
-      opened ??= open(path, config, caller);
-      return signed(await opened, data, name);
+      opened ??= opening.open({ path, blob });
+      return (await opened).sign(data, signatureAlgorithmOf(name));
     },
   };
 }
 
-const signed = (key: PrivateKey, data: Buffer, name: string): Buffer =>
-  signWith(key, data, signatureAlgorithmOf(name));
+/** What one login opens with passphrases, and lets go at its end. */
+class Opening {
+  readonly #config: HostConfig;
+  readonly #caller: Caller;
+  readonly #keyRing: KeyRing | null;
+  readonly #held: OpenKey[] = [];
+  readonly #over = new AbortController();
 
-/** Asks for a passphrase, as often as ssh does. @throws TundError PROMPT_UNANSWERED; Error when none was right */
-async function open(path: string, config: HostConfig, caller: Caller): Promise<PrivateKey> {
-  const memo = `passphrase ${path}`;
-  if (!caller.isPresent) throw unanswered(`the passphrase of ${path}`);
-  for (let tries = 0; tries < config.numberOfPasswordPrompts; tries++) {
-    const [first, again] = [
-      `Enter passphrase for key '${path}': `,
-      `Bad passphrase, try again for ${path}: `,
-    ];
-    const passphrase = await caller.ask({
-      kind: "passphrase",
-      instructions: null,
-      text: tries === 0 ? first : again,
-      echo: false,
-      memo,
-    });
-    if (passphrase === "") break; // "no passphrase given, try next key"
-    try {
-      return await decrypt(path, passphrase);
-    } catch {
+  constructor(config: HostConfig, caller: Caller, keyRing: KeyRing | null) {
+    this.#config = config;
+    this.#caller = caller;
+    this.#keyRing = keyRing;
+  }
+
+  /** Asks for a passphrase, as often as ssh does. @throws TundError PROMPT_UNANSWERED; Error when none was right */
+  async open(file: KeyToOpen): Promise<OpenKey> {
+    const caller = this.#caller;
+    const { path } = file;
+    const memo = `passphrase ${path}`;
+    const kept = caller.keptKey(memo);
+    if (kept !== undefined) {
+      if (await kept.isThere()) return kept;
       caller.forget(memo);
     }
+    if (!caller.isPresent) throw unanswered(`the passphrase of ${path}`);
+    for (let tries = 0; tries < this.#config.numberOfPasswordPrompts; tries++) {
+      const [first, again] = [
+        `Enter passphrase for key '${path}': `,
+        `Bad passphrase, try again for ${path}: `,
+      ];
+      const passphrase = await caller.ask({
+        kind: "passphrase",
+        instructions: null,
+        text: tries === 0 ? first : again,
+        echo: false,
+        memo,
+      });
+      if (passphrase === "") break; // "no passphrase given, try next key"
+      try {
+        return await this.#openWith(file, passphrase, memo);
+      } catch (error) {
+        caller.forget(memo);
+        if (!(error instanceof WrongPassphrase)) throw error;
+      }
+    }
+    throw new TundError("AUTH_FAILED", "no passphrase that opens it was given");
   }
-  throw new TundError("AUTH_FAILED", "no passphrase that opens it was given");
+
+  end(): void {
+    this.#over.abort();
+    for (const key of this.#held.splice(0)) key.release();
+  }
+
+  async #openWith(file: KeyToOpen, passphrase: string, memo: string): Promise<OpenKey> {
+    const ring = this.#keyRing;
+    if (ring === null) throw new Error("nothing opens it here");
+    const key = await ring.open(file, passphrase, this.#over.signal);
+    if (this.#over.signal.aborted) {
+      key.release();
+      throw new Error("the login is over");
+    }
+    // What is remembered is the open key: the passphrase is not needed again.
+    if (!this.#caller.keepKey(memo, key)) this.#held.push(key);
+    return key;
+  }
 }
 
 // `<file>-cert.pub` goes right behind its key, unless CertificateFile is set.

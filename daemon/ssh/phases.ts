@@ -39,6 +39,8 @@ export class Phases {
       },
       remembers: (memo) => caller.remembers(memo),
       forget: (memo) => caller.forget(memo),
+      keepKey: (memo, key) => caller.keepKey(memo, key),
+      keptKey: (memo) => caller.keptKey(memo),
       tell: (text) => caller.tell(text),
       ask: async (question) => {
         this.#asking++;

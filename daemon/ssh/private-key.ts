@@ -1,12 +1,22 @@
 // Private keys in files: PEM and OpenSSH's own format, encrypted or not, and signatures with them.
-import { createPrivateKey, type KeyObject, sign } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
+import { createPrivateKey, type KeyObject, sign, type SignKeyObjectInput } from "node:crypto";
+import { open } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { Worker } from "node:worker_threads";
 import { type ParsedKey, utils } from "ssh2";
+import type { Clock } from "../../shared/clock.ts";
 import { errnoOf, messageOf } from "../../shared/errors.ts";
 import { keyType } from "./host-key.ts";
+import { runTool } from "./tool.ts";
 import { mpint, Reader, sshString } from "../wire-format.ts";
+
+/** The passphrase does not open the file. */
+export class WrongPassphrase extends Error {}
+
+// As OpenSSH (authfile.c, MAX_KEY_FILE_SIZE).
+const MOST_BYTES = 1024 * 1024;
+const READ_BYTES = 16 * 1024;
+// A key derivation takes as long as its owner wanted it to: a hundred rounds are about a second.
+export const OPEN_DEADLINE_MS = 60_000;
 
 /** A private key that is ready to sign. */
 export interface PrivateKey {
@@ -38,38 +48,60 @@ export async function readKeyFile(path: string): Promise<KeyFile | null> {
     problem: null,
     ...more,
   });
-  let text: string;
   try {
-    text = await readFile(path, "utf8");
+    const { text, mode, uid } = await readBounded(path);
+    const found = file(contentOf(text, beside));
+    // As ssh: a key that others can read is not used (authfile.c, sshkey_perm_ok).
+    if (found.problem !== null || (mode & 0o077) === 0 || uid !== process.getuid?.()) return found;
+    const shown = (mode & 0o777).toString(8).padStart(4, "0");
+    return file({ problem: `its permissions ${shown} are too open: chmod 600 ${path}` });
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") return file({ problem: messageOf(error) });
     return beside === null
       ? null
       : file({ problem: "there is only its public half, and no agent holds the other" });
   }
-  const parsed = first(utils.parseKey(text));
-  if (parsed instanceof Error) {
-    const isEncrypted = /no passphrase given/.test(parsed.message);
-    if (!isEncrypted) return file({ problem: unreadable(text, parsed) });
-    return (await tooOpen(path, file)) ?? file({ isEncrypted, blob: beside ?? publicHalfOf(text) });
-  }
-  if (!parsed.isPrivateKey())
-    return file({
-      blob: parsed.getPublicSSH(),
-      problem: "it is a public key, and no agent holds its private half",
-    });
-  const open = await tooOpen(path, file);
-  if (open !== null) return open;
-  const privateKey = { blob: parsed.getPublicSSH(), key: createPrivateKey(parsed.getPrivatePEM()) };
-  return file({ blob: privateKey.blob, privateKey });
 }
 
-// As ssh: a key that others can read is not used (authfile.c, sshkey_perm_ok).
-async function tooOpen(path: string, file: (more: Partial<KeyFile>) => KeyFile): Promise<KeyFile | null> {
-  const { mode, uid } = await stat(path);
-  if ((mode & 0o077) === 0 || uid !== process.getuid?.()) return null;
-  const shown = (mode & 0o777).toString(8).padStart(4, "0");
-  return file({ problem: `its permissions ${shown} are too open: chmod 600 ${path}` });
+// PKCS #8 is not in ssh2's parser, and ssh-add opens it.
+const ENCRYPTED = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
+
+/** @throws Error when it is a private key that makes no sense */
+function contentOf(text: string, beside: Buffer | null): Partial<KeyFile> {
+  const parsed = first(utils.parseKey(text));
+  if (parsed instanceof Error) {
+    if (!/no passphrase given/.test(parsed.message) && !text.startsWith(ENCRYPTED))
+      return { problem: unreadable(text, parsed) };
+    const blob = beside ?? publicHalfOf(text);
+    return blob === null
+      ? {
+          problem:
+            "its public half is not known without its passphrase, and there is none beside it in a .pub",
+        }
+      : { isEncrypted: true, blob };
+  }
+  const blob = parsed.getPublicSSH();
+  return parsed.isPrivateKey()
+    ? { blob, privateKey: { blob, key: createPrivateKey(parsed.getPrivatePEM()) } }
+    : { blob, problem: "it is a public key, and no agent holds its private half" };
+}
+
+/** @throws Error when it cannot be read, or is larger than any key */
+async function readBounded(path: string): Promise<{ text: string; mode: number; uid: number }> {
+  const file = await open(path);
+  try {
+    const { mode, uid } = await file.stat();
+    const chunks: Buffer[] = [];
+    // By what comes: a device says nothing of its size, and a file may grow.
+    for (let left = MOST_BYTES; ;) {
+      const { bytesRead, buffer } = await file.read(Buffer.alloc(READ_BYTES));
+      if (bytesRead === 0) return { text: Buffer.concat(chunks).toString(), mode, uid };
+      if ((left -= bytesRead) < 0) throw new Error("it is larger than any key");
+      chunks.push(buffer.subarray(0, bytesRead));
+    }
+  } finally {
+    await file.close();
+  }
 }
 
 const first = (parsed: ParsedKey | ParsedKey[] | Error): ParsedKey | Error =>
@@ -78,7 +110,7 @@ const first = (parsed: ParsedKey | ParsedKey[] | Error): ParsedKey | Error =>
 /** The public key in a file of one line; null when there is none. A certificate counts as its own blob. */
 export async function publicKeyIn(path: string): Promise<Buffer | null> {
   try {
-    const [type, base64 = ""] = (await readFile(path, "utf8")).trim().split(/\s+/);
+    const [type, base64 = ""] = (await readBounded(path)).text.trim().split(/\s+/);
     const blob = Buffer.from(base64, "base64");
     return keyType(blob) === type ? blob : null;
   } catch {
@@ -109,57 +141,65 @@ function unreadable(text: string, error: Error): string {
     : error.message;
 }
 
-/**
- * Opens an encrypted key. Its key derivation is slow by design, and so it has a thread of its own: the daemon goes on.
- * @throws Error when the passphrase is wrong, or the file cannot be read
- */
-export async function decrypt(path: string, passphrase: string): Promise<PrivateKey> {
-  const text = await readFile(path, "utf8");
-  const parser = createRequire(__filename).resolve("ssh2");
-  const { pem, blob } = await inThread({ parser, text, passphrase });
-  return { blob: Buffer.from(blob), key: createPrivateKey(pem) };
+export interface DecryptOptions {
+  path: string;
+  passphrase: string;
+  env: NodeJS.ProcessEnv;
+  clock: Clock;
+  /** ends it */
+  signal: AbortSignal;
 }
 
+// What V8 was told here does not hold there: its key derivation runs in code that is compiled, and other memory than ours.
 const OPEN = `
-const { parentPort, workerData } = require("node:worker_threads");
-const parsed = [require(workerData.parser).utils.parseKey(workerData.text, workerData.passphrase)].flat()[0];
-parentPort.postMessage(
+const { argv, stdout } = process;
+const { utils } = require(argv[1]);
+const { text, passphrase } = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
+const parsed = [utils.parseKey(text, passphrase)].flat()[0];
+stdout.write(JSON.stringify(
   parsed instanceof Error
     ? { error: parsed.message }
-    : { pem: parsed.getPrivatePEM(), blob: parsed.getPublicSSH() },
-);`;
+    : { pem: parsed.getPrivatePEM(), blob: parsed.getPublicSSH().toString("base64") },
+));`;
 
-interface Opened {
-  pem: string;
-  blob: Uint8Array;
-}
-
-function inThread(workerData: Record<string, string>): Promise<Opened> {
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(OPEN, { eval: true, workerData });
-    worker.once("message", (answer: Opened | { error: string }) => {
-      if ("error" in answer) reject(new Error(answer.error));
-      else resolve(answer);
-    });
-    worker.once("error", reject);
-    worker.once("exit", () => reject(new Error("the thread that opens keys ended")));
+/**
+ * Opens an encrypted key without OpenSSH's tools, in a process of its own: it takes half a second of processor time.
+ * @throws WrongPassphrase; Error when it cannot be read, or it takes more than a minute
+ */
+export async function decrypt({ path, passphrase, ...rest }: DecryptOptions): Promise<PrivateKey> {
+  const { text } = await readBounded(path);
+  const parser = createRequire(__filename).resolve("ssh2");
+  const { code, stdout, stderr } = await runTool(process.execPath, ["-e", OPEN, parser], {
+    ...rest,
+    input: JSON.stringify({ text, passphrase }),
+    what: `opening ${path}`,
+    deadlineMs: OPEN_DEADLINE_MS,
   });
+  if (code !== 0) throw new Error(`opening ${path} failed: ${stderr.trim().split("\n").at(-1) ?? ""}`);
+  const opened = JSON.parse(stdout) as { pem: string; blob: string } | { error: string };
+  if ("error" in opened) throw new WrongPassphrase(opened.error);
+  return { blob: Buffer.from(opened.blob, "base64"), key: createPrivateKey(opened.pem) };
 }
 
-const digests: Readonly<Record<string, string>> = {
-  "rsa-sha2-256": "sha256",
-  "rsa-sha2-512": "sha512",
-  "ssh-rsa": "sha1",
-  "ecdsa-sha2-nistp256": "sha256",
-  "ecdsa-sha2-nistp384": "sha384",
-  "ecdsa-sha2-nistp521": "sha512",
-};
+const digests: ReadonlyMap<string, string> = new Map([
+  ["rsa-sha2-256", "sha256"],
+  ["rsa-sha2-512", "sha512"],
+  ["ssh-rsa", "sha1"],
+  ["ecdsa-sha2-nistp256", "sha256"],
+  ["ecdsa-sha2-nistp384", "sha384"],
+  ["ecdsa-sha2-nistp521", "sha512"],
+]);
 
-/** Signs, as SSH has it on the wire: the algorithm's name and the signature (RFC 4253 section 6.6, RFC 5656 section 3.1.2). */
-export function signWith({ key }: PrivateKey, data: Buffer, algorithm: string): Buffer {
+/**
+ * Signs, as SSH has it on the wire: the algorithm's name and the signature (RFC 4253 section 6.6, RFC 5656 section 3.1.2).
+ * In a thread: a large RSA key takes long enough to be noticed by whoever else is served.
+ */
+export async function signWith({ key }: PrivateKey, data: Buffer, algorithm: string): Promise<Buffer> {
   const isEcdsa = algorithm.startsWith("ecdsa-");
-  const digest = digests[algorithm] ?? null;
-  const value = sign(digest, data, isEcdsa ? { key, dsaEncoding: "ieee-p1363" } : key);
+  const by: KeyObject | SignKeyObjectInput = isEcdsa ? { key, dsaEncoding: "ieee-p1363" } : key;
+  const value = await new Promise<Buffer>((resolve, reject) => {
+    sign(digests.get(algorithm) ?? null, data, by, (error, made) => (error ? reject(error) : resolve(made)));
+  });
   const half = value.length / 2;
   const shown = isEcdsa
     ? Buffer.concat([mpint(value.subarray(0, half)), mpint(value.subarray(half))])

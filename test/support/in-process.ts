@@ -1,5 +1,5 @@
 // The daemon's rooms joined as main.ts joins them, in this process: the real client speaks to the real API.
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { Client } from "../../cli/client.ts";
 import { buildServer } from "../../daemon/api/server.ts";
 import { claimControlSocket } from "../../daemon/control-socket.ts";
@@ -8,6 +8,7 @@ import { metricsWhenAsked } from "../../daemon/metrics.ts";
 import { serveMux } from "../../daemon/mux/server.ts";
 import { connect } from "../../daemon/ssh/connect.ts";
 import { HostResolver } from "../../daemon/ssh/host-config.ts";
+import { KeyRing } from "../../daemon/ssh/key-ring.ts";
 import { WindowBudget } from "../../daemon/ssh/receive-window.ts";
 import { type Clock, systemClock } from "../../shared/clock.ts";
 import { silent } from "./silent-log.ts";
@@ -27,10 +28,17 @@ export async function startInProcess(sshConfig: string, clock: Clock = systemClo
   const person = { home: directory.path, uid: 0, username: "me", env: {} };
   const resolver = new HostResolver({ person, configFile: sshConfig, controlPath });
   const windowBudget = new WindowBudget(0);
+  const keyRing = new KeyRing({
+    directory: join(directory.path, "agent"),
+    askpass: resolve("daemon/ssh/askpass.sh"),
+    env: process.env,
+    clock,
+    log: silent,
+  });
   const registry: Registry = new Registry({
     serveMux: (socket, host) => serveMux(socket, host, { registry, isPersistent: false, clock, log: silent }),
     resolve: (host, options) => resolver.resolve(host, options),
-    dial: (attempt) => connect({ ...attempt, clock, windowBudget, isAesFast: true, log: silent }),
+    dial: (attempt) => connect({ ...attempt, clock, windowBudget, keyRing, isAesFast: true, log: silent }),
     clock,
     store: { save: () => Promise.resolve() },
     parking: { ms: 30_000, most: 256 },
@@ -68,6 +76,7 @@ export async function startInProcess(sshConfig: string, clock: Clock = systemClo
     socket,
     close: async () => {
       await registry.close(0);
+      keyRing.close();
       claim.release();
       await app.close();
       await directory.remove();

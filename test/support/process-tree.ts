@@ -25,6 +25,16 @@ export function descendants(root: number): number[] {
   return found.slice(1);
 }
 
+/** Those of them that run a program of this name (Linux). */
+export const descendantsNamed = (root: number, name: string): number[] =>
+  descendants(root).filter((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/comm`, "utf8") === `${name}\n`;
+    } catch {
+      return false; // it ended while we looked
+    }
+  });
+
 /** Sends a signal; gives whether there was a process to get it. */
 export function signal(pid: number, name: NodeJS.Signals): boolean {
   try {
