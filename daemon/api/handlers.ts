@@ -6,6 +6,7 @@ import type { Status } from "../../shared/records.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Verb } from "../../shared/routes.ts";
 import type { Registry } from "../masters/registry.ts";
+import type { Transaction } from "../masters/transaction.ts";
 import type { Metrics } from "../metrics.ts";
 import { conversationStream } from "./conversation.ts";
 import { eventStream } from "./events.ts";
@@ -13,7 +14,8 @@ import { eventStream } from "./events.ts";
 /** What a handler answers with: the verb's own shape, or a stream of it. */
 type Answer<V extends Verb> = V extends "watchEvents" | "openConversation" ? Readable : Output<V>;
 
-export type Handlers = { [V in Verb]: (input: Input<V>) => Promise<Answer<V>> };
+/** @param transaction ends with the answer: committed when that is written, and aborted when it cannot be */
+export type Handlers = { [V in Verb]: (input: Input<V>, transaction: Transaction) => Promise<Answer<V>> };
 
 /** What they are made of. */
 export interface Behind {
@@ -30,19 +32,21 @@ export interface Behind {
 export const handlersOf = ({ registry, daemon, clock, metrics, selfCheck }: Behind): Handlers => ({
   getStatus: async () => ({ daemon: daemon(), masters: await registry.masters() }),
   listMasters: async () => ({ masters: await registry.masters() }),
-  connectMaster: ({ params, body }) => registry.connect(params.host, body),
+  connectMaster: ({ params, body }, transaction) => registry.connect(params.host, body, transaction),
   getMaster: ({ params }) => registry.master(params.host),
   exitMaster: ({ params }) => registry.exit(params.host),
   checkMaster: ({ params }) => registry.check(params.host),
-  reconnectMaster: ({ params }) => registry.reconnect(params.host),
+  reconnectMaster: ({ params }, transaction) => registry.reconnect(params.host, transaction),
   stopMaster: ({ params }) => registry.stop(params.host),
-  holdMaster: ({ params, body }) => registry.holding.hold(params.host, body),
+  holdMaster: ({ params, body }, transaction) => registry.hold(params.host, body, transaction),
   handOverHold: async ({ params, body }) => {
     registry.holding.handOver(params.id, body);
     return {};
   },
   listForwards: async ({ querystring }) => ({ forwards: await registry.forwards(querystring.host) }),
-  openForwards: async ({ body }) => ({ forwards: await registry.openForwards(body) }),
+  openForwards: async ({ body }, transaction) => ({
+    forwards: await registry.openForwards(body, transaction),
+  }),
   getForward: ({ params }) => registry.forward(params.id),
   cancelForward: async ({ params }) => {
     const [cancelled] = await registry.cancel({ ids: [params.id] });
@@ -51,18 +55,18 @@ export const handlersOf = ({ registry, daemon, clock, metrics, selfCheck }: Behi
   resolveHost: ({ body }) => registry.resolve(body.host, body.connection),
   getMetrics: async () => (await metrics()).text(),
   watchEvents: ({ querystring }) => eventStream(registry, clock, querystring.host),
-  scanHostKeys: ({ body }) => registry.inspection.scan(body),
-  trustHostKeys: ({ body }) => registry.inspection.trust(body),
-  diagnose: async ({ body }) => ({
-    findings: [...(await selfCheck()), ...(await registry.inspection.diagnose(body))],
+  scanHostKeys: ({ body }, transaction) => registry.inspection.scan(body, transaction),
+  trustHostKeys: ({ body }, transaction) => registry.inspection.trust(body, transaction),
+  diagnose: async ({ body }, transaction) => ({
+    findings: [...(await selfCheck()), ...(await registry.inspection.diagnose(body, transaction))],
   }),
   openConversation: async () => conversationStream(registry),
   answerPrompt: async ({ params, body }) => {
     registry.conversations.answer(params.id, body.prompt, body.answer);
     return {};
   },
-  openStdio: async ({ body }) => ({
-    ticket: await registry.openStdio(body),
+  openStdio: async ({ body }, transaction) => ({
+    ticket: await registry.openStdio(body, transaction),
   }),
   cancelForwards: async ({ body }) => ({ forwards: await registry.cancel(body) }),
 });

@@ -9,6 +9,8 @@ import type { Log } from "../../shared/log.ts";
 import { routes, VERSION_HEADER, type Verb } from "../../shared/routes.ts";
 import { makeRoom } from "./doorway.ts";
 import { jsonInSlices } from "../slices.ts";
+import type { Transaction } from "../masters/transaction.ts";
+import { transactionOf } from "./answering.ts";
 import { type Behind, type Handlers, handlersOf } from "./handlers.ts";
 import { renderError } from "./problem.ts";
 import { requestChecks } from "./request-checks.ts";
@@ -66,7 +68,7 @@ const noCompiler = () => () => {
 /** Registers every route of the contract. */
 export function addRoutes(app: FastifyInstance, handlers: Handlers): void {
   for (const verb of Object.keys(routes) as Verb[]) {
-    const handle = handlers[verb] as (input: unknown) => Promise<unknown>;
+    const handle = handlers[verb] as (input: unknown, transaction: Transaction) => Promise<unknown>;
     app.route({
       ...routes[verb],
       schema: { operationId: verb, ...contract[verb] },
@@ -74,7 +76,7 @@ export function addRoutes(app: FastifyInstance, handlers: Handlers): void {
       // Answers are typed where they are made, and written as they are.
       serializerCompiler: () => (answer) => JSON.stringify(answer),
       handler: async ({ params, query, body }, reply) => {
-        const answer = await handle({ params, querystring: query, body });
+        const answer = await handle({ params, querystring: query, body }, transactionOf(reply.raw));
         reply.type(produces(verb) ?? JSON_TYPE);
         return isLong(answer) ? jsonInSlices(answer) : answer;
       },

@@ -6,6 +6,7 @@ import type { Log } from "../../shared/log.ts";
 import type { Originator } from "../ssh/channel.ts";
 import { Connections } from "./connections.ts";
 import { failureRecord } from "./failure-record.ts";
+import { Intent } from "./intent.ts";
 import type { Parking } from "./parking.ts";
 import type { Listening, Point } from "./point.ts";
 import { explainRefusal, patience, retryAfter } from "./retry.ts";
@@ -18,6 +19,16 @@ export interface Wishes {
   gatewayPorts: boolean;
   onDemand: boolean;
   idleSeconds: number | null;
+}
+
+/** What commands want of it. */
+export interface ForwardIntent {
+  /** what its user calls it */
+  name: string | null;
+  /** part of the desired state: it comes back when the daemon does */
+  isPersistent: boolean;
+  /** somebody was told that it is there: it heals by itself */
+  isPromised: boolean;
 }
 
 export interface ForwardOptions {
@@ -43,12 +54,7 @@ export class Forward {
   readonly host: string;
   readonly spec: SettledSpec;
   readonly wishes: Wishes;
-  /** what its user calls it */
-  name: string | null = null;
-  /** somebody was told that it is there: another command's failure does not take it back, and it heals by itself */
-  isPromised = false;
-  /** part of the desired state: it comes back when the daemon does */
-  isPersistent = false;
+  readonly intent = new Intent<ForwardIntent>({ name: null, isPersistent: false, isPromised: false });
   readonly #options: ForwardOptions;
   readonly #connections: Connections;
   #state: ForwardState = "pending";
@@ -56,6 +62,8 @@ export class Forward {
   #failure: ForwardRecord["failure"] = null;
   #listening: Listening | undefined;
   #opening: Promise<void> | undefined;
+  /** how often it had to begin anew: what an earlier link brings late is not heard */
+  #beginnings = 0;
   #allocatedPort: number | null;
   #wasActive = false;
   #refusals = 0;
@@ -82,6 +90,14 @@ export class Forward {
         this.#endIfDrained();
       },
     });
+  }
+
+  get name(): string | null {
+    return this.intent.value.name;
+  }
+
+  get isPersistent(): boolean {
+    return this.intent.value.isPersistent;
   }
 
   get state(): ForwardState {
@@ -144,6 +160,7 @@ export class Forward {
     this.#connections.drop();
     this.#listening = undefined;
     this.#opening = undefined;
+    this.#beginnings++;
     this.#stopRetrying();
     return this.#enter("unbound");
   }
@@ -208,6 +225,7 @@ export class Forward {
 
   async #listen(): Promise<void> {
     const { point, log } = this.#options;
+    const beginning = this.#beginnings;
     this.#stopRetrying();
     this.#enter("retry");
     try {
@@ -215,7 +233,7 @@ export class Forward {
       const again = this.#refusals < patience ? this.#allocatedPort : null;
       const listening = await point.listen((incoming) => this.#connections.accept(incoming), again);
       // Cancelled meanwhile: nobody is left who would close it.
-      if (this.#state !== "pending") return await listening.close();
+      if (this.#state !== "pending" || beginning !== this.#beginnings) return await listening.close();
       this.#listening = listening;
       this.#allocatedPort = listening.allocatedPort;
       this.#refusals = 0;
@@ -223,6 +241,7 @@ export class Forward {
       this.#enter("bound");
       log.info({ boundTo: listening.boundTo }, `listening for ${this.spec.text}`);
     } catch (error) {
+      if (beginning !== this.#beginnings) throw error;
       this.#opening = undefined;
       this.#refused(error);
       throw error;
@@ -238,7 +257,7 @@ export class Forward {
       return this.#options.onChange(this);
     this.#refusals++;
     this.#enter("refused");
-    if (this.isPromised) this.retryLater();
+    if (this.intent.acknowledged.isPromised) this.retryLater();
     return undefined;
   }
 

@@ -50,11 +50,22 @@ export class Company implements Caller {
     const { memo } = question;
     const kept = memo === null ? undefined : this.#answers.get(memo);
     if (kept !== undefined) return kept;
-    const member = this.#who();
-    if (member === undefined) throw unanswered(`an answer to '${question.text.trim()}'`);
-    const answer = await member.ask(question);
+    const { member, answer } = await this.#askOne(question);
     if (member.remembers && memo !== null) this.#answers.set(memo, answer);
     return answer;
+  }
+
+  // If whoever is asked goes away without an answer, the next one is.
+  async #askOne(question: Question): Promise<{ member: Member; answer: string }> {
+    for (;;) {
+      const member = this.#who();
+      if (member === undefined) throw unanswered(`an answer to '${question.text.trim()}'`);
+      try {
+        return { member, answer: await member.ask(question) };
+      } catch (error) {
+        if (member.isPresent) throw error;
+      }
+    }
   }
 
   remembers(memo: string): boolean {

@@ -4,6 +4,7 @@ import type { CallerNote, ConversationLine } from "../../shared/logins.ts";
 import { TundError } from "../../shared/errors.ts";
 import { type Question, unanswered } from "../ssh/caller.ts";
 import { type Member, silentMember } from "./company.ts";
+import { untilAborted } from "./transaction.ts";
 
 export type Say = (line: ConversationLine) => void;
 
@@ -31,16 +32,21 @@ class Conversation {
     if (!this.#isOver) this.#say({ type: "notice", text });
   }
 
-  ask({ kind, instructions, text, echo }: Question, host: string): Promise<string> {
+  ask(
+    { kind, instructions, text, echo }: Question,
+    host: string,
+    signal: AbortSignal | undefined,
+  ): Promise<string> {
     if (this.#isOver) return Promise.reject(unanswered(`an answer to '${text.trim()}'`));
     const id = ++this.#count;
-    return new Promise((resolve, reject) => {
+    const answer = new Promise<string>((resolve, reject) => {
       this.#pending.set(id, {
         resolve,
         reject: () => reject(unanswered(`an answer to '${text.trim()}'`, "none was given")),
       });
       this.#say({ type: "prompt", id, host, kind, instructions, text, echo });
     });
+    return untilAborted(answer, signal).finally(() => this.#pending.delete(id));
   }
 
   answer(id: number, answer: string | null): void {
@@ -83,8 +89,11 @@ export class Conversations {
     conversation.answer(prompt, answer);
   }
 
-  /** Whoever sent a request, as someone who may be asked about `host`. @throws TundError NOT_FOUND for an unknown conversation */
-  member(note: CallerNote | undefined, host: string): Member {
+  /**
+   * Whoever sent a request, as someone who may be asked about `host`, until `signal` is aborted.
+   * @throws TundError NOT_FOUND for an unknown conversation
+   */
+  member(note: CallerNote | undefined, host: string, signal?: AbortSignal): Member {
     const { conversation: id, agent, remember = false } = note ?? {};
     const agents = agent === undefined ? [] : [agent];
     if (id === undefined) return { ...silentMember, agents };
@@ -93,11 +102,11 @@ export class Conversations {
       throw new TundError("NOT_FOUND", "there is no such conversation (any more)");
     return {
       get isPresent() {
-        return conversation.isOpen;
+        return conversation.isOpen && signal?.aborted !== true;
       },
       agents,
       remembers: remember,
-      ask: (question) => conversation.ask(question, host),
+      ask: (question) => conversation.ask(question, host, signal),
       tell: (text) => conversation.tell(text),
     };
   }

@@ -18,6 +18,8 @@ export interface Examination {
   agents: readonly string[];
   /** the way there, where another host leads to it. @throws TundError why there is none */
   wireTo: () => Promise<Wire | undefined>;
+  /** aborted when nobody waits for it any longer */
+  signal: AbortSignal;
   clock: Clock;
 }
 
@@ -65,14 +67,14 @@ function wayFindings({ way }: HostConfig): Finding[] {
 }
 
 async function serverFindings(
-  { config, wireTo, clock }: Examination,
+  { config, wireTo, signal, clock }: Examination,
   known: readonly KnownHost[],
   offers: number,
 ): Promise<Finding[]> {
   let shown: Shown;
   try {
     const algorithms = offeredAlgorithms(config, knownKeyTypes(known, config), true);
-    shown = await lookAt({ config, wireTo, clock }, algorithms);
+    shown = await lookAt({ config, wireTo, signal, clock }, algorithms);
   } catch (error) {
     return [problem("server", messageOf(error), nextOf(error, config))];
   }

@@ -12,6 +12,7 @@ import type { Named } from "./names.ts";
 import { openForwards } from "./opening.ts";
 import { specsOf } from "./request.ts";
 import type { RosterOptions } from "./roster.ts";
+import type { Transaction } from "./transaction.ts";
 
 /** Told once when the master has ended: why, if that was nobody's wish. */
 export type OnOver = (why: string | null) => void;
@@ -53,27 +54,26 @@ export class Holding {
    * Makes a master of a host on a hold, with its forwards and its mux socket, by which it is named too.
    * @throws TundError why not; nothing is left of it then
    */
-  async hold(host: string, request: HoldRequest): Promise<Held> {
-    const config = await this.#options.resolve(host, request.connection);
+  async hold(host: string, request: HoldRequest, transaction: Transaction): Promise<Held> {
+    const { house, conversations, resolve } = this.#options;
+    const { signal } = transaction;
+    const config = await transaction.wait(resolve(host, request.connection));
     const hold = this.#unused(request.hold);
     const path = config.controlPath;
     if (path === null)
       throw new TundError("INVALID_REQUEST", `no ControlPath says where ${host} can be driven`);
     const holder = { pid: request.pid, persistSeconds: secondsOf(config) };
-    const named = this.#options.house.roster.hold(path, config, holder);
+    const named = house.roster.hold(path, config, holder);
     const { master } = named;
     Object.assign(hold, { master, holder });
     void master.ended.then(() => hold.onOver(master.snapshot().failure?.message ?? null));
-    try {
-      await master.whenReady({ member: this.#options.conversations.member(request.caller, host) });
-      const forwards = await this.#openForwards(path, named, request);
-      await this.#options.house.roster.names.demandMux(path, path);
-      const background = config.controlPersist !== "no" || config.forkAfterAuthentication;
-      return { master: master.snapshot(), ...forwards, background };
-    } catch (error) {
-      master.exit();
-      throw error;
-    }
+    house.roster.claims.claim(named, transaction);
+    transaction.enlist({ rollback: () => master.exit() });
+    await master.whenReady({ member: conversations.member(request.caller, host, signal), signal });
+    const forwards = await this.#openForwards(named, request, transaction);
+    await transaction.wait(house.roster.names.demandMux(named, path));
+    const background = config.controlPersist !== "no" || config.forkAfterAuthentication;
+    return { master: master.snapshot(), ...forwards, background };
   }
 
   /** Another process holds it from now on, by the same stream. @throws TundError NOT_FOUND */
@@ -84,19 +84,22 @@ export class Holding {
 
   // As ssh: those that cannot be are told and left out, unless ExitOnForwardFailure makes them everybody's failure.
   async #openForwards(
-    host: string,
-    { master, forwarding }: Named,
+    named: Named,
     { forwards: own = [] }: HoldRequest,
+    transaction: Transaction,
   ): Promise<Pick<Held, "forwards" | "refused">> {
-    const { configured, clearAll, exitOnFailure } = forwarding;
+    const { configured, clearAll, exitOnFailure } = named.forwarding;
     const wishes = { gatewayPorts: false, onDemand: false, idleSeconds: null };
-    const wanted = { host, forwarding, wishes, name: null, isPersistent: false, isAwaited: true };
+    const wanted = { wishes, name: null, isPersistent: false, isAwaited: true };
     const made: Pick<Held, "forwards" | "refused"> = { forwards: [], refused: [] };
     for (const one of clearAll ? [] : inOrder([...configured, ...own]))
       try {
-        const opened = await openForwards(master, { ...wanted, specs: specsOf([one]) }, this.#options.house);
+        const opened = await transaction.nested((part) =>
+          openForwards(named, { ...wanted, specs: specsOf([one]) }, this.#options.house, part),
+        );
         made.forwards.push(...opened.map(({ allocatedPort }) => ({ ...one, allocatedPort })));
       } catch (error) {
+        transaction.check(); // it may be the failure of all
         const { code, message } = failureOf(error, this.#options.house.log);
         if (exitOnFailure) throw new TundError(code, message, { cause: error, details: { ...one } });
         made.refused.push({ ...one, code, message });

@@ -8,15 +8,18 @@ import type { Connection } from "../ssh/connection.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
 import type { Hop } from "../ssh/way.ts";
 import type { Attempt } from "./attempts.ts";
-import { type Member, memberOf } from "./company.ts";
+import { waitForChannel } from "./channels.ts";
+import { memberOf } from "./company.ts";
 import type { Master } from "./master.ts";
+import { Transaction } from "./transaction.ts";
+import type { Patience } from "./waiters.ts";
 
 /** Dials a host over a wire, if it has one, for whoever waits for it. @throws TundError why not */
 export type DialOver = (attempt: Attempt & { wire: Wire | undefined; caller: Caller }) => Promise<Connection>;
 
 export interface HopsOptions {
-  /** finds or makes the master of a hop. @throws TundError when ssh_config cannot be resolved */
-  acquire: (hop: Hop) => Promise<Master>;
+  /** finds or makes the master of a hop, for as long as the transaction is open. @throws TundError when ssh_config cannot be resolved */
+  acquire: (hop: Hop, transaction: Transaction) => Promise<Master>;
   /** called when nobody is behind a hop any more */
   release: (hop: Master) => void;
   clock: Clock;
@@ -37,16 +40,20 @@ export class Hops {
    * The way to a master that is behind another one: a channel of that one, which is connected first if need be.
    * @throws TundError why there is none, as the hop has it
    */
-  async wireTo(master: Master, hop: Hop): Promise<Wire> {
+  async wireTo(master: Master, hop: Hop, signal: AbortSignal): Promise<Wire> {
     this.#stranded.delete(master);
     try {
-      const lead = await this.#options.acquire(hop);
-      this.#follow(master, lead);
-      await this.#ready(master, lead);
-      master.via = [...lead.via, lead.config.host];
-      return await this.#open(master.config, lead);
+      return await this.#along(signal, async (transaction) => {
+        const lead = await this.#options.acquire(hop, transaction);
+        transaction.check();
+        this.#follow(master, lead);
+        await this.#ready(master, lead, signal);
+        transaction.check();
+        master.via = [...lead.via, lead.config.host];
+        return this.#open(master.config, lead, transaction);
+      });
     } catch (error) {
-      this.#stranded.add(master);
+      if (!signal.aborted) this.#stranded.add(master);
       throw byWayOf(hop, error);
     }
   }
@@ -55,8 +62,9 @@ export class Hops {
   async dial(master: Master, attempt: Attempt, dial: DialOver): Promise<Connection> {
     const { way } = attempt.config;
     master.company.begin();
-    const wire = way.kind === "jump" ? await this.wireTo(master, way.hop) : undefined;
+    const wire = way.kind === "jump" ? await this.wireTo(master, way.hop, attempt.signal) : undefined;
     try {
+      attempt.signal.throwIfAborted();
       return await dial({ ...attempt, wire, caller: master.company });
     } catch (error) {
       wire?.destroy();
@@ -65,16 +73,32 @@ export class Hops {
   }
 
   /** As wireTo(), for somebody who only wants a look; the hop goes again with the wire if nobody else needs it. */
-  async wireFor(config: HostConfig, hop: Hop, member: Member): Promise<Wire> {
-    const lead = await this.#options.acquire(hop);
+  async wireFor(config: HostConfig, hop: Hop, patience: Patience): Promise<Wire> {
     try {
-      await lead.whenReady({ member });
-      const wire = await this.#open(config, lead);
-      wire.once("close", () => this.#options.release(lead));
-      return wire;
+      return await this.#along(patience.signal, async (transaction) => {
+        const lead = await this.#options.acquire(hop, transaction);
+        await lead.whenReady(patience);
+        return this.#open(config, lead, transaction);
+      });
     } catch (error) {
-      this.#options.release(lead);
       throw byWayOf(hop, error);
+    }
+  }
+
+  // The hop is claimed until there is the way: by then it is needed for that, or it is not needed.
+  async #along(
+    signal: AbortSignal | undefined,
+    act: (transaction: Transaction) => Promise<Wire>,
+  ): Promise<Wire> {
+    const transaction = new Transaction(signal);
+    let wire: Wire | undefined;
+    try {
+      return await transaction.run(async () => (wire = await act(transaction)));
+    } catch (error) {
+      wire?.destroy();
+      throw error;
+    } finally {
+      await transaction.rollback();
     }
   }
 
@@ -116,9 +140,9 @@ export class Hops {
   }
 
   // One that waits to dial again is not hurried by everyone behind it, unless a person waits there.
-  async #ready(master: Master, lead: Master): Promise<void> {
+  async #ready(master: Master, lead: Master, signal: AbortSignal): Promise<void> {
     if (master.isAwaited || ["ready", "connecting", "idle"].includes(lead.state))
-      return lead.whenReady({ member: memberOf(master.company) });
+      return lead.whenReady({ member: memberOf(master.company), signal });
     const { failure, state } = lead.snapshot();
     throw new TundError(
       failure?.code ?? "CONNECTION_LOST",
@@ -126,18 +150,24 @@ export class Hops {
     );
   }
 
-  async #open({ hostname, port, connectTimeoutMs }: HostConfig, lead: Master): Promise<Wire> {
+  async #open(config: HostConfig, lead: Master, transaction: Transaction): Promise<Wire> {
+    const { hostname, port, connectTimeoutMs } = config;
     let wire: Wire | undefined;
     const passenger = { connections: 1, dropConnections: () => void wire?.destroy() };
     const left = () => {
       passenger.connections = 0;
       lead.connectionEnded();
+      this.#options.release(lead);
     };
     lead.carry(passenger);
     try {
       const opening = lead.live().openChannel({ address: "127.0.0.1", port: 0 }, { host: hostname, port });
-      const channel = await withinDeadline(opening, this.#options.clock, connectTimeoutMs);
-      return (wire = channelWire(channel, left));
+      const channel = await waitForChannel(
+        withinDeadline(opening, this.#options.clock, connectTimeoutMs),
+        transaction,
+      );
+      wire = channelWire(channel, left);
+      return wire;
     } catch (error) {
       left();
       const { code, message } = asTundError(error);

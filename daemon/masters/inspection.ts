@@ -14,6 +14,7 @@ import type { Probing } from "../ssh/probe.ts";
 import type { Conversations } from "./conversations.ts";
 import { examine } from "./doctor.ts";
 import type { Roster } from "./roster.ts";
+import { Transaction } from "./transaction.ts";
 import { recordKeys, shownKeys } from "./trust.ts";
 
 export interface InspectionOptions {
@@ -37,55 +38,64 @@ export class Inspection {
   }
 
   /** The keys that a host shows; nothing is recorded. @throws TundError why it could not be asked */
-  async scan(request: ScanRequest): Promise<HostKeys> {
-    return shownKeys(request.host, await this.#probing(request));
+  async scan(request: ScanRequest, transaction = new Transaction()): Promise<HostKeys> {
+    return shownKeys(request.host, await this.#probing(request, transaction));
   }
 
   /** Records keys of a host; a master that waits for nothing else goes on. @throws TundError why they are not recorded */
-  async trust({ host, connection, publicKeys }: TrustRequest): Promise<{ host: string; file: string }> {
+  async trust(
+    { host, connection, publicKeys }: TrustRequest,
+    transaction = new Transaction(),
+  ): Promise<{ host: string; file: string }> {
     const { resolve, roster } = this.#options;
-    const file = await recordKeys(await resolve(host, connection ?? this.#optionsOf(host)), publicKeys);
+    const config = await transaction.wait(resolve(host, connection ?? this.#optionsOf(host)));
+    const file = await recordKeys(config, publicKeys, transaction);
     const master = roster.names.get(host)?.master;
     if (master?.snapshot().failure?.code === "HOST_KEY_UNKNOWN" && master.state === "blocked") master.retry();
     return { host, file };
   }
 
   /** What would happen if the host were connected now; hosts that lead to it first. @throws TundError HOST_CONFIG_FAILED */
-  async diagnose({ host, connection, caller }: DiagnoseRequest): Promise<Finding[]> {
+  async diagnose(
+    { host, connection, caller }: DiagnoseRequest,
+    transaction = new Transaction(),
+  ): Promise<Finding[]> {
     if (host === undefined) return [];
     const agents = caller?.agent === undefined ? [] : [caller.agent];
     const asked = { ...(connection && { connection }), ...(caller && { caller }) };
-    const chain = await this.#chain({ host, ...asked });
+    const chain = await this.#chain({ host, ...asked }, transaction);
     const findings: Finding[] = [];
     for (const probing of chain) {
       const { host: name } = probing.config;
       const isHop = probing !== chain.at(-1);
-      for (const finding of await examine({ ...probing, agents }))
+      for (const finding of await transaction.wait(examine({ ...probing, agents })))
         findings.push(isHop ? { ...finding, subject: `${name}: ${finding.subject}` } : finding);
     }
     return findings;
   }
 
   // Nearest first; one that comes twice goes in a circle, and what tries to dial it says so.
-  async #chain(asked: Asked): Promise<Probing[]> {
-    const probing = await this.#probing(asked);
+  async #chain(asked: Asked, transaction: Transaction): Promise<Probing[]> {
+    const probing = await this.#probing(asked, transaction);
     const chain = [probing];
     const seen = new Set([asked.host]);
     for (let { way } = probing.config; way.kind === "jump" && !seen.has(way.hop.name);) {
       const { name: host, options: connection } = way.hop;
       seen.add(host);
-      const hop = await this.#probing({ host, connection, ...(asked.caller && { caller: asked.caller }) });
+      const caller = asked.caller && { caller: asked.caller };
+      const hop = await this.#probing({ host, connection, ...caller }, transaction);
       chain.unshift(hop);
       way = hop.config.way;
     }
     return chain;
   }
 
-  async #probing({ host, connection, caller }: Asked): Promise<Probing> {
+  async #probing({ host, connection, caller }: Asked, transaction: Transaction): Promise<Probing> {
     const { resolve, roster, conversations, clock } = this.#options;
-    const member = conversations.member(caller, host);
-    const config = await resolve(host, connection ?? this.#optionsOf(host));
-    return { config, clock, wireTo: () => roster.wireFor(config, member) };
+    const { signal } = transaction;
+    const member = conversations.member(caller, host, signal);
+    const config = await transaction.wait(resolve(host, connection ?? this.#optionsOf(host)));
+    return { config, clock, signal, wireTo: () => roster.wireFor(config, { member, signal }) };
   }
 
   // A host that is known goes by the options that it was connected with.

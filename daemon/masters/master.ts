@@ -1,8 +1,6 @@
 // The life of one master: it dials, holds the connection, carries forwards, and dials again when the link is lost.
 import type { Master as MasterRecord } from "../../shared/records.ts";
 import { failureOf, type TundError } from "../../shared/errors.ts";
-import type { Log } from "../../shared/log.ts";
-import { failureRecord } from "../forwards/failure-record.ts";
 import type { Forward } from "../forwards/forward.ts";
 import type { Connection } from "../ssh/connection.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
@@ -14,14 +12,8 @@ import type { Held, MasterOptions } from "./master-options.ts";
 import { masterRecord } from "./record.ts";
 import { isEnding, noLink } from "./refusals.ts";
 import { Rest } from "./rest.ts";
-import {
-  eventOfFailure,
-  type MasterEvent,
-  type MasterState,
-  nextMasterState,
-  type Outlook,
-  outlookOf,
-} from "./state.ts";
+import { Standing } from "./standing.ts";
+import { eventOfFailure, isOver, type MasterEvent, type MasterState, outlookOf } from "./state.ts";
 import { type Patience, Waiters } from "./waiters.ts";
 
 export class Master {
@@ -42,16 +34,13 @@ export class Master {
   /** settles when the master has ended */
   readonly ended: Promise<void>;
   readonly #options: MasterOptions;
-  readonly #log: Log;
   readonly #carried = new Carried();
   readonly #waiters = new Waiters();
   readonly #attempts: Attempts;
   readonly #rest: Rest;
-  #state: MasterState;
-  #since: number;
+  readonly #standing: Standing;
   #connection: Connection | undefined;
   #connects = 0;
-  #failure: MasterRecord["failure"] = null;
   #end: () => void = () => undefined;
 
   constructor(options: MasterOptions) {
@@ -59,22 +48,20 @@ export class Master {
     this.#options = options;
     this.config = options.config;
     this.held = held;
-    this.#log = options.log;
-    this.#since = clock.now();
+    this.#standing = new Standing(options.start, options);
     this.ended = new Promise((resolve) => (this.#end = () => resolve(this.company.end())));
     this.#attempts = new Attempts({
       ...options,
       onConnection: (connection) => this.#established(connection),
       onFailure: (error) => this.#failed(error),
     });
-    const onRest = () => this.#goToRest();
+    const onRest = () => this.#drop("rest");
     this.#rest = new Rest({ carried: this.#carried, keptBy: this.keptBy, held, clock, onRest });
-    this.#state = options.start;
-    if (this.#state === "connecting") this.#attempts.start(this.config);
+    if (this.state === "connecting") this.#attempts.start(this.config);
   }
 
   get state(): MasterState {
-    return this.#state;
+    return this.#standing.state;
   }
 
   /** Whether somebody waits for it to be ready. */
@@ -93,8 +80,8 @@ export class Master {
   }
 
   /** What can be expected of the link. */
-  get outlook(): Outlook {
-    return outlookOf(this.#state);
+  get outlook(): ReturnType<typeof outlookOf> {
+    return outlookOf(this.state);
   }
 
   /** What it carries; to be changed through the master's own methods. */
@@ -102,53 +89,62 @@ export class Master {
     return this.#carried.forwards;
   }
 
-  /** Waits until channels can be opened, dialling now if need be. @throws TundError why not, or what `deadline` rejects with */
-  async whenReady({ deadline, member = silentMember }: Patience = {}): Promise<void> {
-    if (this.#state === "closing" || this.#state === "closed") throw this.#closing();
+  /** @throws TundError MASTER_CLOSING when it takes nothing new any more */
+  refuseWhenOver(): void {
+    if (isOver(this.state)) throw this.#closing();
+  }
+
+  /** Has it dial with this from now on. */
+  reconfigure(config: HostConfig): void {
+    this.config = config;
+    if (this.state === "connecting") this.#attempts.start(config);
+  }
+
+  /** Waits until channels can be opened, dialling now if need be. @throws TundError why not, and the reason of `signal` */
+  async whenReady({ signal, member = silentMember }: Patience = {}): Promise<void> {
+    this.refuseWhenOver();
     const leave = this.company.join(member);
     try {
-      if (this.#state === "ready") return;
-      const outcome = this.#waiters.wait(deadline);
+      if (this.state === "ready") return;
+      const outcome = this.#waiters.wait(signal);
       this.#apply("retry");
       await outcome;
     } finally {
       leave();
+      if (signal?.aborted === true) this.#restUnlessNeeded();
     }
   }
 
   /** What stood in its way is gone: dials now, unless it has its link or needs none. */
   retry(): void {
-    if (this.#state !== "idle") this.#apply("retry");
+    if (this.state !== "idle") this.#apply("retry");
   }
 
   /** Dials if nothing needed it before: a connection waits. */
   want(): void {
-    if (this.#state === "idle") this.#apply("retry");
+    if (this.state === "idle") this.#apply("retry");
   }
 
-  /** Drops the link, if there is one, and dials now. @throws TundError why the attempt failed */
-  reconnect(): Promise<void> {
-    const connection = this.#connection;
-    this.#connection = undefined;
+  /** Drops the link, if there is one, and dials now. @throws TundError why the attempt failed, MASTER_CLOSING */
+  async reconnect(patience: Patience): Promise<void> {
+    this.refuseWhenOver(); // its connections were promised to live
     this.#attempts.abort();
     this.#attempts.forgive();
-    if (connection !== undefined) this.#carried.linkLost();
-    connection?.close();
-    this.#apply("lost");
-    return this.whenReady();
+    this.#drop("lost");
+    await this.whenReady(patience);
   }
 
   /** Has the link answer within the deadline, or ends it; dials now if it waits to: something happened to the network. */
   verify(deadlineMs: number): void {
-    if (this.#state === "waiting") this.#apply("retry");
+    if (this.state === "waiting") this.#apply("retry");
     this.#connection?.verify(deadlineMs);
   }
 
   /** Its connection, to open channels on and to ask of the server. @throws TundError CONNECTION_LOST: why there is none */
   live(): Connection {
-    const isOpen = this.#state === "ready" || this.#state === "closing";
+    const isOpen = this.state === "ready" || this.state === "closing";
     if (this.#connection !== undefined && isOpen) return this.#connection;
-    throw noLink(this.config.host, this.#state, this.#failure);
+    throw noLink(this.config.host, this.state, this.#standing.failure);
   }
 
   /** Takes something into its care for as long as it has connections. */
@@ -158,7 +154,7 @@ export class Master {
 
   /** Takes a forward into its care. @throws TundError MASTER_CLOSING */
   adopt(forward: Forward): void {
-    if (this.#state === "closing" || this.#state === "closed") throw this.#closing();
+    this.refuseWhenOver();
     this.#carried.adopt(forward);
   }
 
@@ -170,14 +166,14 @@ export class Master {
 
   /** To be called when what it is needed for has changed: one that serves on demand alone ends its idle link in time. */
   considerRest(): void {
-    if (this.#state === "ready") this.#rest.consider();
+    if (this.state === "ready") this.#rest.consider();
     else this.#rest.stop();
   }
 
   /** To be called when something that it carries has one connection less. */
   connectionEnded(): void {
     this.#carried.sweep();
-    if (this.#state === "closing" && this.#carried.connections === 0) this.#close();
+    if (this.state === "closing" && this.#carried.connections === 0) this.#close();
     this.considerRest();
   }
 
@@ -200,10 +196,10 @@ export class Master {
     return masterRecord(this, {
       connection: this.#connection,
       carried: this.#carried,
-      since: this.#since,
+      since: this.#standing.since,
       retryAt: this.#attempts.retryAt,
       connects: this.#connects,
-      failure: this.#failure,
+      failure: this.#standing.failure,
       outside: this.#options.outside(),
     });
   }
@@ -223,18 +219,17 @@ export class Master {
     if (connection !== this.#connection) return;
     this.#connection = undefined;
     this.#carried.linkLost();
-    this.#attempts.lostAfter(this.#options.clock.now() - this.#since);
-    if (this.#state !== "closing") this.#failed(why);
+    this.#attempts.lostAfter(this.#options.clock.now() - this.#standing.since);
+    if (this.state !== "closing") this.#failed(why);
   }
 
   #failed(error: unknown): void {
-    const failure = failureOf(error, this.#log);
-    this.#failure = failureRecord(failure, this.#options.clock.now());
-    this.#log.warn({ code: failure.code, cause: failure.cause }, failure.message);
+    const failure = failureOf(error, this.#options.log);
+    this.#standing.fail(failure);
     // In the state that it was lost in already: another attempt failed, and that is news too.
     if (!this.#apply(eventOfFailure(failure.code, this.#isNeeded))) this.#options.onChange(this);
     // It wanted a person, and one has come since.
-    if (this.#state === "blocked" && this.company.cameLate) return void this.#apply("retry");
+    if (this.state === "blocked" && this.company.cameLate) return void this.#apply("retry");
     if (this.outlook === "gone") this.#carried.linkGone(failure);
     this.#waiters.fail(failure);
   }
@@ -244,22 +239,24 @@ export class Master {
     return !this.isOnDemand || this.#waiters.any || isUnresolved(this.config);
   }
 
-  #goToRest(): void {
+  // Whoever had it dial does not wait for it any longer.
+  #restUnlessNeeded(): void {
+    if (this.state !== "connecting" || this.#isNeeded) return;
+    this.#attempts.abort();
+    this.#apply("rest");
+  }
+
+  #drop(event: MasterEvent): void {
     const connection = this.#connection;
     this.#connection = undefined;
-    this.#apply("rest");
-    this.#carried.linkLost();
+    if (connection !== undefined) this.#carried.linkLost();
     connection?.close();
+    this.#apply(event);
   }
 
   #apply(event: MasterEvent): boolean {
-    const from = this.#state;
-    const to = nextMasterState(from, event);
-    if (to === from) return false;
-    this.#state = to;
-    this.#since = this.#options.clock.now();
-    this.#log.info({ from, to }, `master ${to}`);
-    this.#enter(to);
+    if (!this.#standing.apply(event)) return false;
+    this.#enter(this.state);
     this.#options.onChange(this);
     return true;
   }

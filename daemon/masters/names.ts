@@ -1,19 +1,65 @@
 // The names that users gave: which master each stands for, how to connect it, and where ssh can drive it.
 import { TundError } from "../../shared/errors.ts";
 import type { ConnectionOptions } from "../../shared/records.ts";
+import { Intent } from "../forwards/intent.ts";
 import type { ForwardingConfig } from "../ssh/forwarding-config.ts";
+import type { HostConfig } from "../ssh/host-config.ts";
 import type { Master } from "./master.ts";
 import type { MuxSockets } from "./mux-sockets.ts";
 import { isOver } from "./state.ts";
 
-/** A host as its user names it: the master that it stands for, how to connect it, and what ssh_config says of its forwards. */
-export interface Named {
-  master: Master;
+/** What is wanted of a name. */
+export interface NameWishes {
+  /** how to connect it */
   options: ConnectionOptions | undefined;
+  /** what ssh_config says of its forwards, with those options */
   forwarding: ForwardingConfig;
   /** where ssh itself is to be able to drive the master */
   controlPath: string | null;
+  /** it was asked to be kept connected; the configuration's wish is `isConfigured` */
+  isKept: boolean;
+  isConfigured: boolean;
+  /** somebody was told that it is there */
+  isAcknowledged: boolean;
 }
+
+/** A host as its user names it: the master that it stands for, and what is wanted of it. */
+export class Named {
+  readonly host: string;
+  /** with the master's end it goes, and all that commands wanted of it */
+  readonly intent: Intent<NameWishes>;
+  master: Master;
+
+  constructor(host: string, master: Master, { forwarding, controlPath }: Said) {
+    this.host = host;
+    this.master = master;
+    const nothing = { options: undefined, isKept: false, isConfigured: false, isAcknowledged: false };
+    this.intent = new Intent<NameWishes>({ ...nothing, forwarding, controlPath });
+  }
+
+  get forwarding(): ForwardingConfig {
+    return this.intent.value.forwarding;
+  }
+
+  get options(): ConnectionOptions | undefined {
+    return this.intent.value.options;
+  }
+
+  /** Whether somebody was told of it, or waits for it. */
+  get isNeeded(): boolean {
+    return this.intent.value.isAcknowledged || this.intent.isClaimed;
+  }
+
+  /** To be called when it is to be kept, or not any more: its master goes by that. */
+  keepMaster(): void {
+    const { isKept, isConfigured } = this.intent.value;
+    if (isKept || isConfigured) this.master.keptBy.add(this.host);
+    else this.master.keptBy.delete(this.host);
+  }
+}
+
+/** What ssh_config says of a name, beside its connection. */
+export type Said = Pick<HostConfig, "forwarding" | "controlPath">;
 
 export class Names {
   readonly #mux: MuxSockets;
@@ -43,46 +89,68 @@ export class Names {
     return master !== undefined && master === this.#names.get(other)?.master;
   }
 
-  /** The master that a name stands for. @throws TundError NOT_FOUND */
-  master(host: string): Master {
+  /** A name that there is. @throws TundError NOT_FOUND */
+  known(host: string): Named {
     const found = this.#names.get(host);
-    if (found !== undefined) return found.master;
+    if (found !== undefined) return found;
     const known = [...this.#names.keys()].join(", ") || "none";
     throw new TundError("NOT_FOUND", `no master for ${host} (there are: ${known})`);
   }
 
-  /** The names that stand for a master now. */
-  of(master: Master): string[] {
-    return [...master.names].filter((name) => this.#names.get(name)?.master === master);
+  /** The master that a name stands for. @throws TundError NOT_FOUND */
+  master(host: string): Master {
+    return this.known(host).master;
   }
 
-  /** Gives a name its master. Tells whether that is new to the master. */
-  set(host: string, named: Named): boolean {
-    const isNew = !named.master.names.has(host);
-    named.master.names.add(host);
+  /** The names that stand for a master now. */
+  of(master: Master): Named[] {
+    return [...master.names]
+      .map((name) => this.#names.get(name))
+      .filter((named) => named !== undefined)
+      .filter((named) => named.master === master);
+  }
+
+  /** Whether a name stands for a master still, and that one takes something new. @throws TundError MASTER_CLOSING */
+  confirm(named: Named, master: Master): void {
+    master.refuseWhenOver();
+    if (this.#names.get(named.host) === named && named.master === master) return;
+    throw new TundError("MASTER_CLOSING", `${named.host} was given up meanwhile: ask again`);
+  }
+
+  /** Gives a name its master, one that is not about to end. @throws TundError MASTER_CLOSING */
+  put(host: string, master: Master, said: Said): Named {
+    master.refuseWhenOver(); // nothing would ever take the name from it again
+    const named = this.#names.get(host) ?? new Named(host, master, said);
+    named.master = master;
+    master.names.add(host);
     this.#names.set(host, named);
-    return isNew;
+    return named;
   }
 
   /** A master has ended: nothing has its names any more. */
   forget(master: Master): void {
-    for (const name of this.of(master)) this.#names.delete(name);
+    for (const { host } of this.of(master)) this.#names.delete(host);
+  }
+
+  /** A name is not needed, and its master has others. */
+  remove({ host, master }: Named): void {
+    this.#mux.release(host);
+    this.#names.delete(host);
+    master.names.delete(host);
   }
 
   /** Has the socket of a host be where it is to be. Settles when it is, or is known not to be. */
   async placeMux(host: string): Promise<void> {
-    const { master, controlPath } = this.#names.get(host) ?? {};
-    if (master === undefined || controlPath === undefined || isOver(master.state)) return;
-    await this.#mux.place(host, controlPath, (other) => this.areOne(host, other));
+    const named = this.#names.get(host);
+    if (named === undefined || isOver(named.master.state)) return;
+    await this.#mux.place(host, named.intent.value.controlPath, (other) => this.areOne(host, other));
   }
 
   /** As placeMux(), at a path that is demanded. @throws TundError why not there */
-  async demandMux(host: string, path: string): Promise<void> {
-    const named = this.#names.get(host);
-    if (named === undefined) return;
-    this.#names.set(host, { ...named, controlPath: path });
-    await this.placeMux(host);
-    this.refuseMuxTrouble(host);
+  async demandMux(named: Named, path: string): Promise<void> {
+    named.intent.settle({ controlPath: path });
+    await this.placeMux(named.host);
+    this.refuseMuxTrouble(named.host);
   }
 
   /** @throws TundError why a host has no socket where it is to have one */
@@ -93,11 +161,11 @@ export class Names {
 
   /** Takes a master's sockets away: they are gone when this returns. */
   releaseMux(master: Master): void {
-    for (const name of this.of(master)) this.#mux.release(name);
+    for (const { host } of this.of(master)) this.#mux.release(host);
   }
 
   /** Where a master can be driven, and why some of its names have no socket. */
   muxOf(master: Master): { muxSocket: string | null; warnings: string[] } {
-    return this.#mux.toldOf(this.of(master));
+    return this.#mux.toldOf(this.of(master).map(({ host }) => host));
   }
 }

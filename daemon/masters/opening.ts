@@ -7,20 +7,19 @@ import { openWhenLinked } from "../forwards/outbound.ts";
 import { Parking } from "../forwards/parking.ts";
 import { pointFor } from "../forwards/points.ts";
 import type { SettledSpec } from "../forwards/settled.ts";
+import { cancelForward } from "./cancelling.ts";
 import type { House } from "./house.ts";
 import type { Originator } from "../ssh/channel.ts";
 import type { ForwardingConfig } from "../ssh/forwarding-config.ts";
 import { newId } from "./ids.ts";
 import type { Master } from "./master.ts";
+import type { Named } from "./names.ts";
 import { collides, isSame, settle } from "./selection.ts";
+import type { Transaction } from "./transaction.ts";
 
 /** What is asked for. */
 export interface Wanted {
-  /** the host as its user named it */
-  host: string;
   specs: readonly ForwardSpec[];
-  /** what ssh_config says of that host's forwards, and the command line over it */
-  forwarding: ForwardingConfig;
   wishes: Wishes;
   /** what the user calls it: for one forward alone */
   name: string | null;
@@ -28,82 +27,88 @@ export interface Wanted {
   isPersistent: boolean;
   /** whether to wait until they listen; if not, they are tried until they do */
   isAwaited: boolean;
-  /** rejects when nobody waits any longer */
-  deadline?: Promise<never>;
 }
 
 /**
- * Sets up forwards. One that stands already, or is being set up, is taken as it is. When one cannot be, those that were
- * made here are cancelled, but for those that somebody else was told of meanwhile.
+ * Sets up forwards. One that stands already, or is being set up, is taken as it is. When the command is not answered in
+ * the end, those that nobody else asked for are cancelled.
  * @throws TundError why one could not be
  */
-export async function openForwards(master: Master, wanted: Wanted, house: House): Promise<Forward[]> {
-  const specs = wanted.specs.map((spec) => settle(spec, wanted.forwarding));
-  const made: Forward[] = [];
-  const opened: Forward[] = [];
-  const undo = intentions(opened);
+export async function openForwards(
+  { master, host, forwarding }: Named,
+  wanted: Wanted,
+  house: House,
+  transaction: Transaction,
+): Promise<Forward[]> {
+  const settings = { ...forwarding, gatewayPorts: wanted.wishes.gatewayPorts || forwarding.gatewayPorts };
+  const specs = wanted.specs.map((spec) => settle(spec, settings));
+  const { name, wishes } = wanted;
   const isPersistent = wanted.isPersistent && master.held === null;
-  try {
-    for (const spec of specs) {
-      const standing = master.forwards.find((forward) => isSame(forward.spec, spec));
-      refuseName(wanted.name, standing, house.everywhere());
-      const forward = standing ?? makeNew(spec, wanted, master, house);
-      if (standing === undefined) made.push(forward);
-      if (wanted.isAwaited) await before(wanted.deadline, forward.listen());
-      opened.push(forward);
-    }
-    if (wanted.isAwaited) refuseCancelled(opened);
-    undo.intend({ ...wanted, isPersistent });
-    // One that is kept already, and is given another name by a command that keeps nothing itself, is saved too.
-    const isRenamed = wanted.name !== null && opened.some((forward) => forward.isPersistent);
-    if (isPersistent || isRenamed) await house.desired.save();
-  } catch (error) {
-    undo.revert();
-    await Promise.all(made.filter((forward) => !forward.isPromised).map((forward) => master.cancel(forward)));
-    throw error;
+  const opened: Forward[] = [];
+  for (const spec of specs) {
+    const standing = master.forwards.find((forward) => isSame(forward.spec, spec));
+    refuseName(name, standing, house.everywhere());
+    const making = { host, spec, forwarding: settings, wishes, allocatedPort: null };
+    const forward = standing ?? makeNew(making, master, house);
+    claim(forward, master, house, transaction);
+    if (wanted.isAwaited) await transaction.wait(forward.listen());
+    opened.push(forward);
   }
-  for (const forward of opened) promise(forward, master);
+  if (wanted.isAwaited) refuseCancelled(opened);
+  transaction.check();
+  for (const forward of opened) {
+    refuseName(name, forward, house.everywhere());
+    forward.intent.claim(transaction, {
+      ...(name !== null && { name }),
+      ...(isPersistent && { isPersistent }),
+    });
+  }
+  // One that is kept already, and is given another name by a command that keeps nothing itself, is saved too.
+  const isRenamed = name !== null && opened.some((forward) => forward.isPersistent);
+  if (isPersistent || isRenamed) await transaction.wait(house.desired.save());
   for (const forward of opened) house.onChange(forward); // its name, or whether it is kept
   return opened;
 }
 
-const before = (deadline: Promise<never> | undefined, done: Promise<void>): Promise<void> =>
-  deadline === undefined ? done : Promise.race([done, deadline]);
+// A command needs a forward: from its answer on it is there, and if there is none it goes with the last such command.
+function claim(forward: Forward, master: Master, house: House, transaction: Transaction): void {
+  const { intent } = forward;
+  intent.claim(transaction, { isPromised: true });
+  transaction.enlist({
+    check: () => refuseGone(forward, master),
+    commit: () => {
+      intent.commit(transaction);
+      if (master.forwards.includes(forward)) promise(forward, master);
+    },
+    rollback: () => {
+      intent.rollback(transaction);
+      if (intent.isClaimed || intent.value.isPromised) return house.onChange(forward);
+      forward.dropConnections();
+      return cancelForward(forward, house);
+    },
+  });
+}
 
 /** From now on the forward is there, whatever becomes of others: it is tried until it listens. */
 export function promise(forward: Forward, master: Master): void {
-  forward.isPromised = true;
+  forward.intent.settle({ isPromised: true });
   const isTurn = forward.spec.kind !== "remote" || master.state === "ready"; // else the next link brings it
   if (forward.state === "pending" && isTurn) forward.listenInTime();
   else forward.retryLater();
 }
 
-// What a command wants of forwards may have to be taken back, those that stood before included.
-function intentions(forwards: readonly Forward[]) {
-  let was: { forward: Forward; name: string | null; isPersistent: boolean }[] = [];
-  return {
-    intend({ name, isPersistent }: Wanted): void {
-      was = forwards.map((forward) => ({ forward, name: forward.name, isPersistent: forward.isPersistent }));
-      for (const forward of forwards) {
-        forward.name = name ?? forward.name;
-        forward.isPersistent ||= isPersistent;
-      }
-    },
-    revert(): void {
-      for (const { forward, ...intent } of was) Object.assign(forward, intent);
-    },
-  };
-}
-
-// Somebody else's cancel, or the failure of the command that made one, may come between listening and the answer.
+// Somebody else's cancel, or the end of the link, may come between listening and the answer.
 function refuseCancelled(opened: readonly Forward[]): void {
   const lost = opened.find((forward) => forward.state !== "active");
-  if (lost !== undefined)
-    throw new TundError(
-      "BIND_FAILED",
-      `${lost.spec.text} was cancelled, or lost its link, while it was being set up`,
-    );
+  if (lost !== undefined) throw cancelledMeanwhile(lost);
 }
+
+function refuseGone(forward: Forward, master: Master): void {
+  if (!master.forwards.includes(forward)) throw cancelledMeanwhile(forward);
+}
+
+const cancelledMeanwhile = ({ spec }: Forward): TundError =>
+  new TundError("BIND_FAILED", `${spec.text} was cancelled, or lost its link, while it was being set up`);
 
 function refuseName(name: string | null, itself: Forward | undefined, all: readonly Forward[]): void {
   const rival = all.find((forward) => forward !== itself && (forward.name === name || forward.id === name));
@@ -114,13 +119,12 @@ function refuseName(name: string | null, itself: Forward | undefined, all: reado
   );
 }
 
-function makeNew(spec: SettledSpec, wanted: Wanted, master: Master, house: House): Forward {
-  const { host, forwarding, wishes } = wanted;
-  refuseTaken(spec, spec.kind === "remote" ? master.forwards : house.everywhere());
+function makeNew(making: Omit<Making, "id">, master: Master, house: House): Forward {
+  refuseTaken(making.spec, making.spec.kind === "remote" ? master.forwards : house.everywhere());
   const id = newId((candidate) =>
     house.everywhere().some((forward) => forward.id === candidate || forward.name === candidate),
   );
-  return makeForward({ id, host, spec, forwarding, wishes, allocatedPort: null }, master, house);
+  return makeForward({ id, ...making }, master, house);
 }
 
 /** What makes up a forward. */

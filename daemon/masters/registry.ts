@@ -1,6 +1,7 @@
 // All masters and what they carry, in the API's own verbs: all that the control API (or whatever else drives tund) sees.
 import type { Socket } from "node:net";
 import type { CancelRequest, OpenRequest, Resolved, StdioRequest } from "../../shared/contract.ts";
+import type { Held, HoldRequest } from "../../shared/holds.ts";
 import type { CallerNote } from "../../shared/logins.ts";
 import type {
   Check,
@@ -16,13 +17,12 @@ import type { ParkingLimits } from "../forwards/parking.ts";
 import type { SavedHost } from "../saved-state.ts";
 import { inSlices } from "../slices.ts";
 import type { Store } from "../store.ts";
-import { cancelForward } from "./cancelling.ts";
-import { openConfigured } from "./configured.ts";
+import { cancelChosen, endMaster } from "./cancelling.ts";
+import { openConfigured, openWhenReady } from "./configured.ts";
 import { Conversations } from "./conversations.ts";
 import { Desired } from "./desired.ts";
 import { Inspection } from "./inspection.ts";
 import { Journal, type Listener } from "./journal.ts";
-import type { Master } from "./master.ts";
 import { type ConnectionFigures, connectionFigures, type Traffic, trafficOf } from "./figures.ts";
 import { Holding } from "./holding.ts";
 import type { House } from "./house.ts";
@@ -32,6 +32,7 @@ import { restoreHost, settleHost } from "./restoring.ts";
 import { Roster, type RosterOptions } from "./roster.ts";
 import { byName, chosenBy } from "./selection.ts";
 import { StdioTickets } from "./stdio-tickets.ts";
+import type { Transaction } from "./transaction.ts";
 import { Totals } from "./totals.ts";
 import { type Watch, watch } from "./watching.ts";
 
@@ -69,14 +70,14 @@ export class Registry {
   constructor(options: RegistryOptions) {
     this.#options = options;
     this.#roster = new Roster(options, {
-      onReady: (master) => this.#readied(master),
+      onReady: (master) => openWhenReady(master, this.#configured, this.#house),
       onChange: (master) => this.#journal.masterChanged(master),
-      onResolved: (host, found, before) => settleHost(host, found, before, this.#house),
+      onResolved: (named, before) => settleHost(named, before, this.#house),
     });
     const { conversations } = this;
     this.measures = new Measures(this.#roster, this.#totals);
     this.inspection = new Inspection({ ...options, roster: this.#roster, conversations });
-    this.#desired = new Desired(this.#roster, options.store);
+    this.#desired = new Desired(this.#roster, options);
     this.#stdio = new StdioTickets(options.clock);
     this.#journal = new Journal(options.clock);
     const { clock, log, parking, keeper = noKeeper, admits = () => true } = options;
@@ -97,38 +98,36 @@ export class Registry {
   /** Puts back what an earlier daemon had saved; it is set up again as far and as soon as it can be. */
   restore(saved: readonly SavedHost[]): void {
     for (const host of saved) restoreHost(host, this.#house);
+    this.#desired.restored();
   }
 
   /**
    * Connects a host and keeps it connected, with the forwards that its ssh_config asks for.
+   * @param given the command that it is part of, which ends when it is answered; without one it is answered at once
    * @throws TundError why it could not be; a master that was not there before is not left then
    */
-  async connect(
+  connect(
     host: string,
     { connection, caller }: { connection?: ConnectionOptions; caller?: CallerNote } = {},
+    given?: Transaction,
   ): Promise<MasterRecord> {
-    const known = this.#roster.masters;
-    const member = this.conversations.member(caller, host);
-    const found = await this.#roster.readyAnew(host, connection, { member });
-    const { master } = found;
-    try {
+    return this.#desired.carryOut(given, async (transaction) => {
+      const member = this.conversations.member(caller, host, transaction.signal);
+      const named = await this.#roster.claims.readyAnew(host, connection, { member, transaction });
       if (connection?.controlPath !== undefined) this.#roster.names.refuseMuxTrouble(host);
-      await openConfigured(host, found, true, this.#house);
-      await this.#desired.keep(host, master);
-    } catch (error) {
-      if (!known.includes(master)) master.exit();
-      throw error;
-    }
-    return master.snapshot();
+      await openConfigured(named, true, this.#house, transaction);
+      await this.#desired.keep(named, transaction);
+      return named.master.snapshot();
+    });
   }
 
   /** Keeps a host connected because the configuration says so, whether or not it can be reached now. */
   keep(host: string): void {
     this.#configured.add(host);
-    const { master } = this.#roster.names.get(host) ?? this.#roster.reserve(host);
-    master.keptBy.add(host);
-    this.#roster.keep(master);
-    master.want();
+    const named = this.#roster.names.get(host) ?? this.#roster.reserve(host);
+    named.intent.settle({ isConfigured: true, isAcknowledged: true });
+    named.keepMaster();
+    named.master.want();
   }
 
   async masters(): Promise<MasterRecord[]> {
@@ -158,9 +157,14 @@ export class Registry {
     return trafficOf(this.#roster.named(host));
   }
 
-  /** Drops the link and dials now; answers when it is ready. @throws TundError NOT_FOUND, or why it is not ready */
-  async reconnect(host: string): Promise<MasterRecord> {
-    return (await this.#roster.reconnect(host)).snapshot();
+  /**
+   * Drops the link and dials now; answers when it is ready.
+   * @throws TundError NOT_FOUND, or why it is not ready; MASTER_CLOSING for one that lives for its connections alone
+   */
+  reconnect(host: string, given?: Transaction): Promise<MasterRecord> {
+    return this.#desired.carryOut(given, async (transaction) =>
+      (await this.#roster.claims.reconnect(host, transaction)).snapshot(),
+    );
   }
 
   /** Has every link show that it is alive, and dials those now that wait to: something happened to the network. */
@@ -170,22 +174,21 @@ export class Registry {
 
   /** Dials hosts that have no link and want one, as ssh_config is now; nobody waits for it. */
   redial(): void {
-    const away = (host: string) => ["waiting", "blocked", "failed"].includes(this.#roster.named(host).state);
-    const hosts = [...this.#roster.names.all.keys()].filter(away);
-    for (const host of hosts) this.#roster.reconnect(host).catch(() => undefined);
+    for (const { host, master } of this.#roster.names.all.values()) {
+      const isAway = () => ["waiting", "blocked", "failed"].includes(master.state);
+      if (isAway()) this.#roster.claims.redial(host, isAway);
+    }
   }
 
   /** Cancels all forwards of a master, which ends when its last channel has. @throws TundError NOT_FOUND, STATE_NOT_SAVED */
   async stop(host: string): Promise<MasterRecord> {
-    const master = await this.#forgotten(host);
-    master.stop();
+    const master = await endMaster(host, (found) => found.stop(), this.#house);
     return master.snapshot();
   }
 
   /** Ends a master at once; answers when it has ended. @throws TundError NOT_FOUND, STATE_NOT_SAVED */
   async exit(host: string): Promise<MasterRecord> {
-    const master = await this.#forgotten(host);
-    master.exit();
+    const master = await endMaster(host, (found) => found.exit(), this.#house);
     await master.ended;
     return master.snapshot();
   }
@@ -214,10 +217,12 @@ export class Registry {
   }
 
   /** Sets up forwards, all or none; an identical one that stands is taken as it is. @throws TundError why not */
-  async openForwards(request: OpenRequest): Promise<ForwardRecord[]> {
-    const member = this.conversations.member(request.caller, request.host);
-    const opened = await openRequested(request, member, this.#house);
-    return opened.map((forward) => forward.snapshot());
+  openForwards(request: OpenRequest, given?: Transaction): Promise<ForwardRecord[]> {
+    return this.#desired.carryOut(given, async (transaction) => {
+      const member = this.conversations.member(request.caller, request.host, transaction.signal);
+      const opened = await openRequested(request, member, this.#house, transaction);
+      return opened.map((forward) => forward.snapshot());
+    });
   }
 
   /**
@@ -225,14 +230,9 @@ export class Registry {
    * @throws TundError NOT_FOUND, INVALID_REQUEST, STATE_NOT_SAVED
    */
   async cancel(request: CancelRequest): Promise<ForwardRecord[]> {
-    const { clock } = this.#options;
-    const { host, drainSeconds } = request;
-    const chosen = chosenBy(request, this.#forwardsOf(host));
-    await this.#desired.forget(chosen);
-    await Promise.all(chosen.map((forward) => cancelForward(forward, this.#house)));
-    if (drainSeconds !== undefined)
-      clock.after(drainSeconds * 1000, () => chosen.forEach((forward) => forward.dropConnections()));
-    return inSlices(chosen, (forward) => forward.snapshot());
+    const chosen = chosenBy(request, this.#forwardsOf(request.host));
+    const cancelled = await cancelChosen(chosen, request.drainSeconds, this.#house);
+    return inSlices(cancelled, (forward) => forward.snapshot());
   }
 
   /**
@@ -244,11 +244,19 @@ export class Registry {
   }
 
   /** Opens a channel for a caller's own stdin and stdout: the ticket to claim it with. @throws TundError why not */
-  async openStdio({ host, destination, connection, caller }: StdioRequest): Promise<string> {
-    parseStdioDestination(destination);
-    const member = this.conversations.member(caller, host);
-    const { master } = await this.#roster.ready(host, connection, { member });
-    return this.#stdio.open(master, destination);
+  openStdio(request: StdioRequest, given?: Transaction): Promise<string> {
+    const { host, destination, connection, caller } = request;
+    return this.#desired.carryOut(given, async (transaction) => {
+      parseStdioDestination(destination);
+      const member = this.conversations.member(caller, host, transaction.signal);
+      const { master } = await this.#roster.claims.ready(host, connection, { member, transaction });
+      return this.#stdio.open(master, destination, transaction);
+    });
+  }
+
+  /** Makes a master of a host that is its holder's alone. @throws TundError why not; nothing is left of it then */
+  hold(host: string, request: HoldRequest, given?: Transaction): Promise<Held> {
+    return this.#desired.carryOut(given, (transaction) => this.holding.hold(host, request, transaction));
   }
 
   /** What joins a caller's connection to the channel that waits for it; undefined when the ticket is not good (any more). */
@@ -262,12 +270,6 @@ export class Registry {
     this.#journal.end();
   }
 
-  async #forgotten(host: string): Promise<Master> {
-    const master = this.#roster.named(host);
-    await this.#desired.forget(master.forwards, master.names);
-    return master;
-  }
-
   // The port that the server chose is asked for again when the daemon comes back; nobody waits for that to be saved.
   #changed(forward: Forward): void {
     this.#totals.note(forward);
@@ -278,16 +280,6 @@ export class Registry {
       const { message } = failureOf(error, this.#options.log);
       if (!this.#roster.isClosing) this.#options.log.warn({ forward: forward.id }, message);
     });
-  }
-
-  #readied(master: Master): void {
-    for (const host of master.names) {
-      const found = this.#roster.names.get(host);
-      if (found === undefined || !this.#configured.has(host)) continue;
-      openConfigured(host, found, false, this.#house).catch((error: unknown) =>
-        master.warnings.push(failureOf(error, this.#options.log).message),
-      );
-    }
   }
 
   #forwardsOf(host?: string): Forward[] {

@@ -11,8 +11,10 @@ import { asWritten, settle } from "./selection.ts";
 
 /** Reserves a place for a saved host, with its forwards: they are pending until it is resolved. */
 export function restoreHost({ host, kept, connection, forwards }: SavedHost, house: House): void {
-  const { master, forwarding } = house.roster.reserve(host, connection ?? undefined);
-  if (kept) house.desired.restoreKept(host, master);
+  const named = house.roster.reserve(host, connection ?? undefined);
+  const { master, forwarding } = named;
+  named.intent.settle({ isKept: kept });
+  named.keepMaster();
   // Once the true master is there, those that kept a place have nothing more to say.
   const isCurrent = () => house.roster.names.get(host)?.master === master;
   const quiet = { ...house, onChange: (forward: Forward) => isCurrent() && house.onChange(forward) };
@@ -24,8 +26,7 @@ export function restoreHost({ host, kept, connection, forwards }: SavedHost, hou
         master,
         quiet,
       );
-      forward.isPersistent = true;
-      forward.name = saved.name;
+      forward.intent.settle({ isPersistent: true, name: saved.name });
     } catch (error) {
       // Only a hand that edited the file can have done it.
       house.log.error({ host, forward: saved.id }, `left out: ${failureOf(error, house.log).message}`);
@@ -33,14 +34,15 @@ export function restoreHost({ host, kept, connection, forwards }: SavedHost, hou
 }
 
 /** Gives a host's true master the forwards that had their place kept, under the same ids, and begins to set them up. */
-export function settleHost(host: string, { master, forwarding }: Named, before: Master, house: House): void {
+export function settleHost(named: Named, before: Master, house: House): void {
+  const { host, master, forwarding } = named;
   for (const { id, name, wishes, spec, allocatedPort, isPersistent } of before.forwards)
     try {
       const settings = { ...forwarding, gatewayPorts: wishes.gatewayPorts || forwarding.gatewayPorts };
       const settled = settle(parseForwardSpec(spec.kind, spec.text), settings);
       const making = { id, host, spec: settled, forwarding, wishes, allocatedPort };
       const forward = makeForward(making, master, house);
-      Object.assign(forward, { name, isPersistent });
+      forward.intent.settle({ name, isPersistent });
       promise(forward, master);
     } catch (error) {
       house.log.error(
@@ -48,7 +50,7 @@ export function settleHost(host: string, { master, forwarding }: Named, before: 
         `cannot be set up again: ${failureOf(error, house.log).message}`,
       );
     }
-  if (before.keptBy.has(host)) master.keptBy.add(host);
+  named.keepMaster();
   if (!before.isOnDemand) master.want();
 }
 

@@ -5,17 +5,18 @@ import { TundError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
 import type { Connection } from "../ssh/connection.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
+import type { Hop } from "../ssh/way.ts";
 import type { Wire } from "../ssh/wire.ts";
 import { isUnresolved, unresolved } from "../ssh/unresolved.ts";
 import type { Attempt, Dial } from "./attempts.ts";
-import type { Member } from "./company.ts";
+import { Claims } from "./claims.ts";
 import { type DialOver, Hops } from "./hops.ts";
 import { Master } from "./master.ts";
 import type { Held, MasterOptions } from "./master-options.ts";
 import { MuxSockets, type ServeMux } from "./mux-sockets.ts";
-import { type Named, Names } from "./names.ts";
-import { isHeld, standsForAnother } from "./refusals.ts";
+import { type Named, Names, type Said } from "./names.ts";
 import { isOver } from "./state.ts";
+import { Transaction } from "./transaction.ts";
 import type { Patience } from "./waiters.ts";
 
 export interface RosterOptions {
@@ -36,7 +37,7 @@ export interface RosterEvents {
   /** anything about a master but its counters has changed */
   onChange: (master: Master) => void;
   /** a host whose place was reserved has its true master now; the one before ends */
-  onResolved: (host: string, named: Named, before: Master) => void;
+  onResolved: (named: Named, before: Master) => void;
 }
 
 export class Roster {
@@ -45,9 +46,9 @@ export class Roster {
   readonly #names: Names;
   /** two names of one connection share its master */
   readonly #masters = new Map<string, Master>();
-  /** were ready once, or are to be kept: a failure does not remove them */
-  readonly #lasting = new WeakSet<Master>();
   readonly #hops: Hops;
+  /** what commands do with names */
+  readonly claims = new Claims(this);
   #closing = false;
 
   constructor(options: RosterOptions, events: RosterEvents) {
@@ -55,10 +56,20 @@ export class Roster {
     this.#events = events;
     this.#names = new Names(new MuxSockets(options.serveMux, options.log));
     this.#hops = new Hops({
-      acquire: ({ name, options: given }) => this.#hop(name, given),
+      acquire: (hop, transaction) => this.#hop(hop, transaction),
       release: (hop) => this.release(hop),
       clock: options.clock,
     });
+  }
+
+  /** What a host's ssh_config means. @throws TundError HOST_CONFIG_FAILED, SSH_NOT_FOUND, UNSUPPORTED */
+  resolve(host: string, options: ConnectionOptions | undefined): Promise<HostConfig> {
+    return this.#options.resolve(host, options);
+  }
+
+  /** A host whose place was reserved has its true master now. */
+  onResolved(named: Named, reserved: Master): void {
+    this.#events.onResolved(named, reserved);
   }
 
   /** The names that there are, and their masters. */
@@ -80,86 +91,27 @@ export class Roster {
     return this.#names.master(host);
   }
 
-  /**
-   * A host with its master ready. A master that never was ready and is not to be kept is gone when it fails.
-   * @throws TundError why not
-   */
-  async ready(host: string, options?: ConnectionOptions, patience?: Patience): Promise<Named> {
-    const named = await this.acquire(host, options);
-    await this.#whenReady(named.master, patience);
-    await this.#placeMux(host); // whoever was answered may drive it there
-    return named;
-  }
-
-  /** As ready(), with ssh_config asked anew although the master is up: for the forwards that it asks for. */
-  async readyAnew(host: string, options?: ConnectionOptions, patience?: Patience): Promise<Named> {
-    const named = await this.ready(host, options, patience);
-    const { identity, forwarding, controlPath } = await this.#options.resolve(host, named.options);
-    const anew = { ...named, forwarding, controlPath };
-    if (identity !== named.master.config.identity) return anew;
-    this.#names.set(host, anew);
-    await this.#placeMux(host);
-    return anew;
-  }
-
-  /** Drops a host's link and dials now, as ssh_config is now. @throws TundError why the attempt failed */
-  async reconnect(host: string): Promise<Master> {
-    const before = this.named(host);
-    if (isUnresolved(before.config)) return (await this.ready(host)).master;
-    if (before.held !== null) throw isHeld(host);
-    const config = await this.#options.resolve(host, this.#names.get(host)?.options);
-    const master = this.named(host);
-    if (master.names.size === 1 && !this.#masters.has(config.identity)) this.#rekey(master, config);
-    await master.reconnect();
-    return master;
-  }
-
   /** A way to a host for a look at it: through the masters that lead there, where there are any. @throws TundError why not */
-  async wireFor(config: HostConfig, member: Member): Promise<Wire | undefined> {
-    return config.way.kind === "jump" ? this.#hops.wireFor(config, config.way.hop, member) : undefined;
+  async wireFor(config: HostConfig, patience: Patience): Promise<Wire | undefined> {
+    return config.way.kind === "jump" ? this.#hops.wireFor(config, config.way.hop, patience) : undefined;
   }
 
-  /** A command that needed a master has failed: one that nobody else needs ends. */
+  /** Somebody who needed a master does not any more: one that nobody else needs ends, and so does such a name. */
   release(master: Master): void {
+    if (isOver(master.state)) return;
+    const names = this.#names.of(master);
+    const isIdle = master.state === "idle";
+    const isNeeded = names.some(({ intent, isNeeded: is }) => (isIdle ? intent.isClaimed : is));
     // Another command may be waiting for the next attempt.
-    const isNeeded = this.#lasting.has(master) || master.isAwaited || this.#hops.isHop(master);
-    if (!master.isCarrying && !isNeeded) master.exit();
-  }
-
-  /** Lets a master stay, whether or not it can be reached. */
-  keep(master: Master): void {
-    this.#lasting.add(master);
-  }
-
-  /**
-   * A host with its master, in whatever state that is.
-   * @param start whether a new one dials now, or when it is needed
-   * @throws TundError when ssh_config cannot be resolved, HOST_CONFLICT
-   */
-  async acquire(
-    host: string,
-    given?: ConnectionOptions,
-    start: "connecting" | "idle" = "connecting",
-  ): Promise<Named> {
-    this.#refuseWhenClosing();
-    const standing = this.#names.get(host);
-    if (standing?.master.state === "ready" && given === undefined) return standing;
-    const options = given ?? standing?.options;
-    const config = await this.#options.resolve(host, options);
-    this.#refuseWhenClosing();
-    const before = this.#names.get(host)?.master;
-    const reserved = before !== undefined && isUnresolved(before.config) ? before : undefined;
-    const master = this.#masterFor(config, reserved === undefined ? before : undefined, start);
-    const { forwarding, controlPath } = config;
-    const named = { master, options, forwarding, controlPath };
-    this.#name(host, named);
-    if (reserved !== undefined) {
-      this.keep(master);
-      this.#events.onResolved(host, named, reserved);
-      reserved.exit();
-    }
-    void this.#placeMux(host); // not waited for: who comes now is to be with the master when it dials
-    return named;
+    if (!master.isCarrying && !isNeeded && !master.isAwaited && !this.#hops.isHop(master))
+      return master.exit();
+    const isAlone = (host: string) => master.forwards.every((forward) => forward.host !== host);
+    for (const named of names)
+      if (!named.isNeeded && isAlone(named.host) && this.#names.of(master).length > 1) {
+        this.#names.remove(named);
+        this.#events.onChange(master);
+      }
+    return undefined;
   }
 
   /**
@@ -167,33 +119,39 @@ export class Roster {
    * @throws TundError NAME_IN_USE when there is one of that name
    */
   hold(name: string, config: HostConfig, held: Held): Named {
-    this.#refuseWhenClosing();
+    this.refuseWhenClosing();
     if (this.#names.get(name) !== undefined)
       throw new TundError("NAME_IN_USE", `there is a master at ${name} already`);
     const own = { ...config, host: name, identity: `held:${name}` };
     const master = this.#create(own, "connecting", { held });
-    const named = { master, options: undefined, forwarding: config.forwarding, controlPath: null };
-    this.#name(name, named);
+    const named = this.name(name, master, { forwarding: config.forwarding, controlPath: null });
+    named.intent.settle({ isAcknowledged: true }); // its holder ends it
     return named;
   }
 
   /** Keeps a place for a host, and asks ssh_config about it as often as it takes; nobody waits. Its true master follows. */
   reserve(host: string, options?: ConnectionOptions): Named {
     const config = unresolved(host);
-    const dial: Dial = async () => {
+    const dial: Dial = async ({ signal }) => {
       await Promise.resolve(); // it is given its name and its forwards first
-      await this.acquire(host, undefined, master.isOnDemand ? "idle" : "connecting");
+      const transaction = new Transaction(signal);
+      const start = master.isOnDemand ? "idle" : "connecting";
+      await transaction.run(() => this.claims.acquire(host, undefined, { transaction, start }));
+      transaction.commit();
       throw new TundError("CONNECTION_LOST", `${host} has another master now`); // nobody hears it: this one has ended
     };
     const master = this.#create(config, "connecting", { dial });
-    const named = { master, options, forwarding: config.forwarding, controlPath: null };
-    this.#name(host, named);
-    this.keep(master);
+    const named = this.name(host, master, config);
+    named.intent.settle({ options, isAcknowledged: true });
     return named;
   }
 
-  #name(host: string, named: Named): void {
-    if (this.#names.set(host, named)) this.#changed(named.master);
+  /** Gives a name its master. @throws TundError MASTER_CLOSING */
+  name(host: string, master: Master, config: Said): Named {
+    const isNew = !master.names.has(host);
+    const named = this.#names.put(host, master, config);
+    if (isNew) this.#changed(master);
+    return named;
   }
 
   #changed(master: Master): void {
@@ -205,9 +163,18 @@ export class Roster {
       queueMicrotask(() => master.exit());
     // One that kept a place for another has nothing more to say once that one is there.
     if (this.#names.of(master).length > 0) this.#events.onChange(master);
+    if (state === "closed") this.#forget(master);
   }
 
-  async #placeMux(host: string): Promise<void> {
+  // At once: a command that comes in the meantime would find a master that has ended.
+  #forget(master: Master): void {
+    this.#names.forget(master);
+    if (this.#masters.get(master.config.identity) === master) this.#masters.delete(master.config.identity);
+    this.#hops.leave(master);
+  }
+
+  /** Has the mux socket of a host be where it is to be. Settles when it is, or is known not to be. */
+  async placeMux(host: string): Promise<void> {
     await this.#names.placeMux(host);
     const named = this.#names.get(host);
     if (named !== undefined) this.#changed(named.master);
@@ -223,46 +190,35 @@ export class Roster {
     timer.cancel();
   }
 
-  async #whenReady(master: Master, patience: Patience | undefined): Promise<void> {
-    try {
-      await master.whenReady(patience);
-      this.keep(master);
-    } catch (error) {
-      this.release(master);
-      throw error;
-    }
-  }
-
-  #masterFor(config: HostConfig, before: Master | undefined, start: "connecting" | "idle"): Master {
-    const master = this.#masters.get(config.identity);
-    if (before !== undefined && before !== master) return this.#reconfigure(before, config);
-    return master ?? this.#create(config, start);
-  }
-
-  #refuseWhenClosing(): void {
+  /** @throws TundError SHUTTING_DOWN */
+  refuseWhenClosing(): void {
     if (this.#closing) throw new TundError("SHUTTING_DOWN", "tund is shutting down");
   }
 
-  // A name stands for one connection. One that is not up may be told anew how to be (ssh_config was mended); one that is
-  // up, or shared with other names, or the double of another, may not.
-  #reconfigure(master: Master, config: HostConfig): Master {
-    if (master.state === "ready" || master.names.size > 1 || this.#masters.has(config.identity))
-      throw standsForAnother(config.host, master.config);
-    return this.#rekey(master, config);
+  /** Whether there is a master for what this leads to. */
+  has({ identity }: HostConfig): boolean {
+    return this.#masters.has(identity);
   }
 
-  #rekey(master: Master, config: HostConfig): Master {
-    this.#masters.delete(master.config.identity);
+  /** The master for what this leads to; a new one if there is none. */
+  masterFor(config: HostConfig, start: "connecting" | "idle"): Master {
+    return this.#masters.get(config.identity) ?? this.#create(config, start);
+  }
+
+  /** Has a master stand for something else: there must be none for that. */
+  rekey(master: Master, config: HostConfig): void {
+    if (this.#masters.get(master.config.identity) === master) this.#masters.delete(master.config.identity);
     this.#masters.set(config.identity, master);
-    master.config = config;
-    return master;
+    master.reconfigure(config);
   }
 
   // One that leads to others is used as it is; whatever options it was connected with.
-  async #hop(name: string, options: ConnectionOptions): Promise<Master> {
-    const standing = this.#names.get(name)?.master;
-    if (standing !== undefined && !isUnresolved(standing.config)) return standing;
-    return (await this.acquire(name, options)).master;
+  async #hop({ name, options }: Hop, transaction: Transaction): Promise<Master> {
+    const standing = this.#names.get(name);
+    if (standing === undefined || isUnresolved(standing.master.config))
+      return (await this.claims.acquire(name, options, { transaction })).master;
+    this.claims.claim(standing, transaction);
+    return standing.master;
   }
 
   async #dial(of: () => Master, attempt: Attempt): Promise<Connection> {
@@ -285,16 +241,11 @@ export class Roster {
       onReady: (ready) => {
         this.#events.onReady(ready);
         this.#hops.readied(ready);
-        for (const name of this.#names.of(ready)) void this.#placeMux(name); // it may have been in somebody's way
+        for (const { host } of this.#names.of(ready)) void this.placeMux(host); // it may have been in somebody's way
       },
       onChange: (changed) => this.#changed(changed),
     });
     this.#masters.set(config.identity, master);
-    void master.ended.then(() => {
-      this.#hops.leave(master);
-      this.#names.forget(master);
-      if (this.#masters.get(master.config.identity) === master) this.#masters.delete(master.config.identity);
-    });
     return master;
   }
 }

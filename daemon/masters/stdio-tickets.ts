@@ -5,7 +5,9 @@ import type { Clock } from "../../shared/clock.ts";
 import { parseStdioDestination } from "../../shared/forward-spec.ts";
 import { withinDeadline } from "../forwards/outbound.ts";
 import { Stdio } from "../forwards/stdio.ts";
+import { waitForChannel } from "./channels.ts";
 import type { Master } from "./master.ts";
+import type { Transaction } from "./transaction.ts";
 
 export class StdioTickets {
   readonly #clock: Clock;
@@ -17,9 +19,9 @@ export class StdioTickets {
   }
 
   /** Opens a channel on a master that is ready, and gives its ticket. @throws TundError why not */
-  async open(master: Master, to: string): Promise<string> {
+  async open(master: Master, to: string, transaction: Transaction): Promise<string> {
     const opening = master.live().openChannel({ address: "127.0.0.1", port: 0 }, parseStdioDestination(to));
-    const channel = await withinDeadline(opening, this.#clock);
+    const channel = await waitForChannel(withinDeadline(opening, this.#clock), transaction);
     const ticket = randomBytes(18).toString("base64url");
     const stdio = new Stdio(channel, this.#clock, () => {
       this.#waiting.delete(ticket);
@@ -27,6 +29,7 @@ export class StdioTickets {
     });
     this.#waiting.set(ticket, stdio);
     master.carry(stdio);
+    transaction.enlist({ rollback: () => stdio.dropConnections() });
     return ticket;
   }
 

@@ -5,6 +5,7 @@ import { displayType, fingerprint, keyType } from "../ssh/host-key.ts";
 import { type HostConfig, hostNameOf } from "../ssh/host-config.ts";
 import { appendKnownHost, readKnownHosts, recordName, verdict } from "../ssh/known-hosts.ts";
 import { hostKeysOf, type Probing } from "../ssh/probe.ts";
+import type { Transaction } from "./transaction.ts";
 
 /** What a host shows, and what known hosts say of it. @throws TundError why it could not be looked at */
 export async function shownKeys(host: string, probing: Probing): Promise<HostKeys> {
@@ -25,8 +26,15 @@ export async function shownKeys(host: string, probing: Probing): Promise<HostKey
   };
 }
 
-/** Records keys for a host. Gives the file. @throws TundError INVALID_REQUEST, HOST_KEY_REVOKED, and what the file system throws */
-export async function recordKeys(config: HostConfig, publicKeys: readonly string[]): Promise<string> {
+/**
+ * Records keys for a host, as long as somebody waits for that. Gives the file.
+ * @throws TundError INVALID_REQUEST, HOST_KEY_REVOKED, and what the file system throws
+ */
+export async function recordKeys(
+  config: HostConfig,
+  publicKeys: readonly string[],
+  transaction: Transaction,
+): Promise<string> {
   const { userKnownHostsFile: file, hashKnownHosts: hash } = config;
   if (file === null)
     throw new TundError("INVALID_REQUEST", `${config.host} has no UserKnownHostsFile to record keys in`);
@@ -35,9 +43,11 @@ export async function recordKeys(config: HostConfig, publicKeys: readonly string
   const { hosts } = await readKnownHosts(config.knownHostsFiles);
   const isRevoked = blobs.some((key) => verdict(hosts, { ...name, key }).kind === "revoked");
   if (isRevoked) throw new TundError("HOST_KEY_REVOKED", `a key of ${recordName(name)} is revoked`);
-  for (const key of blobs)
+  for (const key of blobs) {
+    transaction.check();
     if (verdict(hosts, { ...name, key }).kind !== "known")
       await appendKnownHost(file, { name: recordName(name), key, hash });
+  }
   return file;
 }
 

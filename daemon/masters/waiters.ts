@@ -1,12 +1,13 @@
 // Who waits for a master to be ready.
 import type { TundError } from "../../shared/errors.ts";
 import type { Member } from "./company.ts";
+import { untilAborted } from "./transaction.ts";
 
 /** Who waits for a master to be ready, and how long. */
 export interface Patience {
   member?: Member;
-  /** rejects when it is over */
-  deadline?: Promise<never>;
+  /** aborted when it is over */
+  signal?: AbortSignal;
 }
 
 export class Waiters {
@@ -16,16 +17,16 @@ export class Waiters {
     return this.#waiting.size > 0;
   }
 
-  /** Settles with the next outcome, or when `deadline` rejects: it is not waited for any longer. */
-  wait(deadline?: Promise<never>): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const one = { resolve, reject };
-      this.#waiting.add(one);
-      deadline?.catch((late: unknown) => {
-        this.#waiting.delete(one);
-        reject(late);
-      });
-    });
+  /** Settles with the next outcome, or rejects when `signal` is aborted: it is not waited for any longer. */
+  async wait(signal: AbortSignal | undefined): Promise<void> {
+    const one = { resolve: () => undefined as void, reject: (_why: unknown) => undefined as void };
+    const outcome = new Promise<void>((resolve, reject) => Object.assign(one, { resolve, reject }));
+    this.#waiting.add(one);
+    try {
+      await untilAborted(outcome, signal);
+    } finally {
+      this.#waiting.delete(one);
+    }
   }
 
   succeed(): void {

@@ -2,6 +2,7 @@
 import { failureOf, type TundError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
 import type { Registry } from "../masters/registry.ts";
+import type { Transaction } from "../masters/transaction.ts";
 import { forwardToClose, forwardToOpen } from "./forward-request.ts";
 import { channelsText, connectionText } from "./info.ts";
 import * as protocol from "./protocol.ts";
@@ -15,6 +16,8 @@ export interface Asked {
   host: string;
   isPersistent: boolean;
   log: Log;
+  /** ends with the answer */
+  transaction: Transaction;
 }
 
 /** Answers one. Gives null where OpenSSH's clients understand nothing but the end of the connection. Never rejects. */
@@ -55,11 +58,11 @@ async function checked(id: number, { registry, host, log }: Asked): Promise<Buff
 }
 
 async function opened(id: number, wire: WireForward, asked: Asked): Promise<Buffer> {
-  const { registry, host, isPersistent, log } = asked;
+  const { registry, host, isPersistent, transaction, log } = asked;
   try {
     const forwards = [forwardToOpen(wire)];
     const wishes = { ephemeral: !isPersistent, timeoutSeconds: FORWARD_DEADLINE_S };
-    const [forward] = await registry.openForwards({ host, forwards, ...wishes });
+    const [forward] = await registry.openForwards({ host, forwards, ...wishes }, transaction);
     const port = forward?.allocatedPort ?? null;
     return port === null ? protocol.ok(id) : protocol.remotePort(id, port);
   } catch (error) {

@@ -3,9 +3,12 @@ import type { Socket } from "node:net";
 import type { Clock, Timer } from "../../shared/clock.ts";
 import type { Log } from "../../shared/log.ts";
 import type { Registry } from "../masters/registry.ts";
+import { Transaction, unheard } from "../masters/transaction.ts";
 import { answerTo } from "./answers.ts";
 import { decode, helloOf, type Message } from "./protocol.ts";
 
+/** How much of what comes while a request is answered is kept, in bytes. */
+const READ_AHEAD = 64 * 1024;
 /** How long half a packet may stay half a packet, and a reply unread. */
 const STALL_MS = 10_000;
 
@@ -39,16 +42,24 @@ class ServedClient implements MuxClient {
   #isBusy = false;
   #isEnding = false;
   #stall: Timer | undefined;
+  /** of the request that is being answered */
+  #transaction: Transaction | undefined;
 
   constructor(socket: Socket, host: string, options: MuxOptions) {
     this.#socket = socket;
     this.#host = host;
     this.#options = options;
     socket.on("error", () => undefined); // 'close' follows
-    socket.on("close", () => this.#stall?.cancel());
+    const gone = () => this.#transaction?.abort(unheard());
+    socket.on("end", gone);
+    socket.on("close", () => {
+      this.#stall?.cancel();
+      gone();
+    });
     socket.on("data", (chunk: Buffer) => {
       this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
       if (!this.#isBusy) void this.#serve();
+      else if (this.#received.length > READ_AHEAD) socket.pause();
     });
     this.#expect("a greeting");
   }
@@ -58,11 +69,10 @@ class ServedClient implements MuxClient {
     if (!this.#isBusy) this.#socket.end();
   }
 
-  // Serial, as OpenSSH: while a request waits for its answer nothing more is read.
+  // Serial, as OpenSSH: while a request waits for its answer nothing more is done. It is read on, to hear of the client's end.
   async #serve(): Promise<void> {
     this.#isBusy = true;
     this.#stall?.cancel();
-    this.#socket.pause();
     for (let message = this.#next(); message !== undefined; message = this.#next()) {
       await this.#answer(message);
       if (this.#isEnding) return void this.#socket.end();
@@ -91,15 +101,25 @@ class ServedClient implements MuxClient {
       return;
     }
     const { registry, isPersistent, log } = this.#options;
-    const reply = await answerTo(message, { registry, host: this.#host, isPersistent, log });
+    const transaction = new Transaction();
+    this.#transaction = transaction;
+    if (this.#socket.readableEnded) transaction.abort(unheard());
+    const asked = { registry, host: this.#host, isPersistent, transaction, log };
+    const reply = await answerTo(message, asked);
     log.debug({ host: this.#host, request: message.type, isAnswered: reply !== null }, "mux request");
     if (reply === null) this.#socket.destroy();
-    else await this.#write(reply);
+    else await this.#write(reply, transaction);
   }
 
   // A client that reads nothing gets nothing more.
-  #write(reply: Buffer): Promise<void> {
-    if (!this.#socket.writable || this.#socket.write(reply)) return Promise.resolve();
+  #write(reply: Buffer, transaction: Transaction): Promise<void> {
+    const written = (error?: Error | null) => (error ? transaction.abort(unheard()) : transaction.commit());
+    if (!this.#socket.writable) transaction.abort(unheard());
+    else if (!this.#socket.write(reply, written)) return this.#drained();
+    return Promise.resolve();
+  }
+
+  #drained(): Promise<void> {
     this.#expect("a reader");
     return new Promise((resolve) => {
       this.#socket.once("drain", resolve);

@@ -12,6 +12,8 @@ export interface Probing {
   config: HostConfig;
   /** the way there, anew for each look, where another master leads to the host */
   wireTo: () => Promise<Wire | undefined>;
+  /** ends a look: nobody waits for it any longer */
+  signal: AbortSignal;
   clock: Clock;
 }
 
@@ -52,12 +54,13 @@ export const lookAt = (probing: Probing, algorithms: Algorithms): Promise<Shown>
   look(probing, algorithms, true);
 
 async function look(
-  { config, wireTo, clock }: Probing,
+  { config, wireTo, signal, clock }: Probing,
   algorithms: Algorithms,
   asks: boolean,
 ): Promise<Shown> {
   const over = new AbortController();
-  const wire = await reach({ config, wire: await wireTo(), clock, signal: over.signal });
+  const ending = AbortSignal.any([signal, over.signal]);
+  const wire = await reach({ config, wire: await wireTo(), clock, signal: ending });
   const client = new SshClient({ socket: wire, clock });
   const shown: Partial<Shown> = {};
   const seconds = config.connectTimeoutMs / 1000;
@@ -73,6 +76,7 @@ async function look(
         done(new TundError("CONNECT_TIMEOUT", `${whereOf(config)} said nothing within ${seconds} s`)),
       );
       client.onError(done);
+      signal.addEventListener("abort", () => wire.destroy(), { once: true }); // one over a channel knows no signal
       wire.once("close", () => (timer.cancel(), done(undefined)));
       client.connect({
         user: config.user,

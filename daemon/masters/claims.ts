@@ -1,0 +1,175 @@
+// What commands do with names: they find or make the master of a host, and claim it until they are answered.
+import type { ConnectionOptions } from "../../shared/records.ts";
+import type { HostConfig } from "../ssh/host-config.ts";
+import { isUnresolved } from "../ssh/unresolved.ts";
+import type { Member } from "./company.ts";
+import type { Master } from "./master.ts";
+import type { Named, NameWishes } from "./names.ts";
+import { isHeld, standsForAnother } from "./refusals.ts";
+import type { Roster } from "./roster.ts";
+import { isOver } from "./state.ts";
+import { Transaction } from "./transaction.ts";
+
+/** Who wants a host, and what for. */
+export interface Wanted {
+  transaction: Transaction;
+  /** whoever may be asked by its login */
+  member?: Member;
+  /** whether a new master dials now, or when it is needed */
+  start?: "connecting" | "idle";
+}
+
+export class Claims {
+  readonly #roster: Roster;
+
+  constructor(roster: Roster) {
+    this.#roster = roster;
+  }
+
+  /**
+   * A host with its master ready.
+   * @throws TundError why not
+   */
+  async ready(host: string, options: ConnectionOptions | undefined, wanted: Wanted): Promise<Named> {
+    const { transaction, member } = wanted;
+    const named = await this.acquire(host, options, wanted);
+    await named.master.whenReady({ signal: transaction.signal, ...(member && { member }) });
+    transaction.check();
+    await transaction.wait(this.#roster.placeMux(host)); // whoever was answered may drive it there
+    return named;
+  }
+
+  /** As ready(), with ssh_config asked anew although the master is up: for the forwards that it asks for. */
+  async readyAnew(host: string, options: ConnectionOptions | undefined, wanted: Wanted): Promise<Named> {
+    const { transaction } = wanted;
+    const named = await this.ready(host, options, wanted);
+    const { identity, forwarding, controlPath } = await this.#resolved(host, options, transaction);
+    const isSame = identity === named.master.config.identity;
+    named.intent.claim(transaction, { forwarding, ...(isSame && { controlPath }) });
+    await transaction.wait(this.#roster.placeMux(host));
+    return named;
+  }
+
+  /**
+   * Drops a host's link and dials now, as ssh_config is now.
+   * @throws TundError why the attempt failed; MASTER_CLOSING for one that ends when its last connection does
+   */
+  async reconnect(host: string, transaction: Transaction): Promise<Master> {
+    const named = this.#roster.names.known(host);
+    const { master } = named;
+    master.refuseWhenOver();
+    if (isUnresolved(master.config)) return (await this.ready(host, undefined, { transaction })).master;
+    if (master.held !== null) throw isHeld(host);
+    this.claim(named, transaction);
+    await this.#redial(named, transaction);
+    return master;
+  }
+
+  /** As reconnect(), as long as that is due when ssh_config has been asked; nobody waits. */
+  redial(host: string, isDue: (config: HostConfig) => boolean): void {
+    const named = this.#roster.names.known(host);
+    const { master } = named;
+    if (isUnresolved(master.config)) return master.retry();
+    if (master.held !== null || isOver(master.state)) return undefined;
+    const transaction = new Transaction();
+    this.claim(named, transaction);
+    const done = () => transaction.rollback(); // nobody was told anything
+    return void transaction.run(() => this.#redial(named, transaction, isDue)).then(done, done);
+  }
+
+  /** A command builds on a name, and on its master: it fails when they end. Neither stays for its sake if it is not answered. */
+  claim(named: Named, transaction: Transaction, wishes: Partial<NameWishes> = {}): void {
+    const { intent, master } = named;
+    intent.claim(transaction, { ...wishes, isAcknowledged: true });
+    transaction.enlist({
+      check: () => this.#roster.names.confirm(named, master),
+      commit: () => intent.commit(transaction),
+      rollback: () => this.#giveUp(named, transaction),
+    });
+  }
+
+  /**
+   * A host with its master, in whatever state that is.
+   * @throws TundError when ssh_config cannot be resolved, HOST_CONFLICT, MASTER_CLOSING
+   */
+  async acquire(
+    host: string,
+    given: ConnectionOptions | undefined,
+    { transaction, start = "connecting" }: Wanted,
+  ): Promise<Named> {
+    this.#roster.refuseWhenClosing();
+    const standing = this.#roster.names.get(host);
+    if (standing?.master.state === "ready" && given === undefined) {
+      this.claim(standing, transaction);
+      return standing;
+    }
+    const config = await this.#resolved(host, given, transaction);
+    this.#roster.refuseWhenClosing();
+    const before = this.#roster.names.get(host);
+    before?.master.refuseWhenOver();
+    const reserved = before !== undefined && isUnresolved(before.master.config) ? before.master : undefined;
+    if (before !== undefined && reserved === undefined) this.#mend(before, config, transaction);
+    const master = this.#roster.masterFor(config, start);
+    const named = this.#roster.name(host, master, config);
+    const { forwarding, controlPath } = config;
+    this.claim(named, transaction, { forwarding, controlPath, ...(given && { options: given }) });
+    if (reserved !== undefined) {
+      named.intent.settle({ forwarding, controlPath }); // so far it had none
+      this.#roster.onResolved(named, reserved);
+      reserved.exit();
+    }
+    void this.#roster.placeMux(host); // not waited for: who comes now is to be with the master when it dials
+    return named;
+  }
+
+  // What ssh_config means for a host. When it is told what options the host is connected with now, they may be others by then.
+  async #resolved(
+    host: string,
+    given: ConnectionOptions | undefined,
+    transaction: Transaction,
+  ): Promise<HostConfig> {
+    for (;;) {
+      const options = given ?? this.#roster.names.get(host)?.options;
+      const config = await transaction.wait(this.#roster.resolve(host, options));
+      transaction.check();
+      if (given !== undefined || this.#roster.names.get(host)?.options === options) return config;
+    }
+  }
+
+  // A command that asked for a name is not answered: what it told of how to connect it does not count.
+  async #giveUp(named: Named, transaction: Transaction): Promise<void> {
+    const { intent, host, master } = named;
+    const { options, controlPath } = intent.value;
+    intent.rollback(transaction);
+    named.keepMaster();
+    this.#roster.release(master);
+    if (isOver(master.state)) return master.ended;
+    if (this.#roster.names.get(host) !== named) return undefined;
+    if (controlPath !== intent.value.controlPath) void this.#roster.placeMux(host);
+    const { identity } = master.config;
+    if (options !== intent.value.options) this.redial(host, (config) => config.identity !== identity);
+    return undefined;
+  }
+
+  async #redial(
+    { host, master }: Named,
+    transaction: Transaction,
+    isDue: (config: HostConfig) => boolean = () => true,
+  ): Promise<void> {
+    const config = await this.#resolved(host, undefined, transaction);
+    if (!isDue(config)) return;
+    if (this.#roster.names.of(master).length === 1 && !this.#roster.has(config))
+      this.#roster.rekey(master, config);
+    await master.reconnect({ signal: transaction.signal });
+  }
+
+  // A name stands for one connection. One that is not up may be told anew how to be (ssh_config was mended); one that is
+  // up, shared with other names, waited for by others, or the double of another, may not.
+  #mend({ master, intent }: Named, config: HostConfig, transaction: Transaction): void {
+    if (master.config.identity === config.identity) return;
+    const isShared = this.#roster.names.of(master).length > 1 || this.#roster.has(config);
+    if (master.state === "ready" || isShared || intent.isClaimedBeside(transaction))
+      throw standsForAnother(config.host, master.config);
+    this.#roster.rekey(master, config);
+  }
+}
