@@ -4,7 +4,7 @@ import { configDefaults, defineConfig } from "vitest/config";
 /**
  * What a level of tests reaches: a room alone, the API in process, a real sshd, or the built programs; `plumbing` puts
  * every kind of forward beside OpenSSH's, `programs` sends real programs
- * through them, `faults` breaks what they stand on, and `systemd` boots machines.
+ * through them, `faults` breaks what they stand on, `hostile` has everybody who can be hostile be so, and `systemd` boots machines.
  */
 const levels = {
   unit: ["test/unit/**/*.test.ts", "test/*.test.ts"],
@@ -14,6 +14,7 @@ const levels = {
   plumbing: ["test/plumbing/**/*.test.ts"],
   programs: ["test/programs/**/*.test.ts"],
   faults: ["test/faults/**/*.test.ts"],
+  hostile: ["test/hostile/**/*.test.ts"],
   systemd: ["test/systemd/**/*.test.ts"],
 };
 

@@ -1,0 +1,54 @@
+// Attempts to log in to a hostile server with the daemon's own client, in this process.
+import type { Caller } from "../../daemon/ssh/caller.ts";
+import { connect } from "../../daemon/ssh/connect.ts";
+import { HostResolver } from "../../daemon/ssh/host-config.ts";
+import { WindowBudget } from "../../daemon/ssh/receive-window.ts";
+import { systemClock } from "../../shared/clock.ts";
+import { TundError } from "../../shared/errors.ts";
+import { silent } from "../support/silent-log.ts";
+import type { HostileServer } from "./server.ts";
+
+/** Somebody who answers everything at once. */
+const person: Caller = {
+  isPresent: true,
+  agents: [],
+  ask: async () => "secret",
+  remembers: () => false,
+  forget: () => undefined,
+  tell: () => undefined,
+};
+
+const SETTLED_MS = 20_000;
+
+/**
+ * Logs in, and out again: gives null when it did, or why it could not.
+ * @throws Error when the attempt has no end within 20 s, and whatever is no TundError
+ */
+export type LogIn = () => Promise<TundError | null>;
+
+/** How to log in to a server. */
+export async function loginsTo({ sshConfig }: HostileServer): Promise<LogIn> {
+  const who = { home: "/nonexistent", uid: 0, username: "me", env: {} };
+  const resolver = new HostResolver({ person: who, configFile: sshConfig, controlPath: null });
+  const config = await resolver.resolve("hostile");
+  const fixed = { config, caller: person, clock: systemClock, log: silent, isAesFast: true };
+  const attempt = async (signal: AbortSignal): Promise<TundError | null> => {
+    try {
+      const connection = await connect({ ...fixed, windowBudget: new WindowBudget(0), signal });
+      connection.close();
+      await connection.closed;
+      return null;
+    } catch (error) {
+      if (error instanceof TundError) return error;
+      throw error;
+    }
+  };
+  return async () => {
+    const over = new AbortController();
+    const late = setTimeout(() => over.abort(), SETTLED_MS);
+    const failure = await attempt(over.signal);
+    clearTimeout(late);
+    if (over.signal.aborted) throw new Error(`no end to an attempt within ${SETTLED_MS / 1000} s`);
+    return failure;
+  };
+}
