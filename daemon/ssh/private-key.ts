@@ -12,8 +12,11 @@ import { mpint, Reader, sshString } from "../wire-format.ts";
 /** The passphrase does not open the file. */
 export class WrongPassphrase extends Error {}
 
-// As OpenSSH (authfile.c, MAX_KEY_FILE_SIZE).
+// As OpenSSH (authfile.c, MAX_KEY_FILE_SIZE), for certificates.
 const MOST_BYTES = 1024 * 1024;
+// The largest private key that ssh-keygen makes, RSA of 16384 bits, has 13 KB. To look through a MiB that is none can take
+// ssh2's parser 60 ms, in which nobody else is served.
+const MOST_PRIVATE_BYTES = 64 * 1024;
 const READ_BYTES = 16 * 1024;
 // A key derivation takes as long as its owner wanted it to: a hundred rounds are about a second.
 export const OPEN_DEADLINE_MS = 60_000;
@@ -49,7 +52,7 @@ export async function readKeyFile(path: string): Promise<KeyFile | null> {
     ...more,
   });
   try {
-    const { text, mode, uid } = await readBounded(path);
+    const { text, mode, uid } = await readBounded(path, MOST_PRIVATE_BYTES);
     const found = file(contentOf(text, beside));
     // As ssh: a key that others can read is not used (authfile.c, sshkey_perm_ok).
     if (found.problem !== null || (mode & 0o077) === 0 || uid !== process.getuid?.()) return found;
@@ -87,13 +90,13 @@ function contentOf(text: string, beside: Buffer | null): Partial<KeyFile> {
 }
 
 /** @throws Error when it cannot be read, or is larger than any key */
-async function readBounded(path: string): Promise<{ text: string; mode: number; uid: number }> {
+async function readBounded(path: string, most: number): Promise<{ text: string; mode: number; uid: number }> {
   const file = await open(path);
   try {
     const { mode, uid } = await file.stat();
     const chunks: Buffer[] = [];
     // By what comes: a device says nothing of its size, and a file may grow.
-    for (let left = MOST_BYTES; ;) {
+    for (let left = most; ;) {
       const { bytesRead, buffer } = await file.read(Buffer.alloc(READ_BYTES));
       if (bytesRead === 0) return { text: Buffer.concat(chunks).toString(), mode, uid };
       if ((left -= bytesRead) < 0) throw new Error("it is larger than any key");
@@ -110,7 +113,8 @@ const first = (parsed: ParsedKey | ParsedKey[] | Error): ParsedKey | Error =>
 /** The public key in a file of one line; null when there is none. A certificate counts as its own blob. */
 export async function publicKeyIn(path: string): Promise<Buffer | null> {
   try {
-    const [type, base64 = ""] = (await readBounded(path)).text.trim().split(/\s+/);
+    const { text } = await readBounded(path, MOST_BYTES);
+    const [, type, base64 = ""] = /^\s*(\S+)\s+(\S+)/.exec(text) ?? [];
     const blob = Buffer.from(base64, "base64");
     return keyType(blob) === type ? blob : null;
   } catch {
@@ -167,7 +171,7 @@ stdout.write(JSON.stringify(
  * @throws WrongPassphrase; Error when it cannot be read, or it takes more than a minute
  */
 export async function decrypt({ path, passphrase, ...rest }: DecryptOptions): Promise<PrivateKey> {
-  const { text } = await readBounded(path);
+  const { text } = await readBounded(path, MOST_PRIVATE_BYTES);
   const parser = createRequire(__filename).resolve("ssh2");
   const { code, stdout, stderr } = await runTool(process.execPath, ["-e", OPEN, parser], {
     ...rest,

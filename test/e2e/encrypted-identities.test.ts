@@ -285,7 +285,7 @@ it("an identity whose public half nobody knows is told of, and what to do", asyn
 
 it("a file that is larger than any key is not read", async () => {
   const path = join(sshd.directory, `large-${names++}`);
-  await writeFile(path, Buffer.alloc(2 << 20, "a"), { mode: 0o600 });
+  await writeFile(path, Buffer.alloc((64 << 10) + 1, "a"), { mode: 0o600 });
   const tund = await startDaemon();
   for (const IdentityFile of [path, "/dev/zero"])
     expect((await tund.tunctl(["connect", await host({ IdentityFile })])).stderr).toContain(

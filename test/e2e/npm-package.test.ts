@@ -13,6 +13,7 @@ it("npm's package has the programs, the units, man pages and completions, and no
       "dist/tunctl.cjs",
       "dist/tunctl-all.cjs",
       "dist/tund.cjs.LEGAL.txt",
+      "dist/askpass.sh",
       "dist/man/tunctl.1",
       "dist/man/tund.8",
       "dist/completions/tunctl",
