@@ -1,5 +1,5 @@
 // The daemon's settings: the only reader of the environment.
-import { readFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, statSync } from "node:fs";
 import { homedir, userInfo } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { socketPaths, stateDirectory } from "../shared/socket-path.ts";
@@ -116,7 +116,12 @@ function readable(file: string | undefined): string | null {
   if (file === undefined) return null;
   if (file === "none") return file;
   try {
-    readFileSync(file);
+    // A FIFO would have ssh wait for as long as nobody writes to it.
+    const descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    const stats = fstatSync(descriptor);
+    closeSync(descriptor);
+    const isRight = stats.isFile() || stats.rdev === statSync("/dev/null").rdev;
+    if (!isRight) throw new Error(`${file} is no regular file`);
     return file;
   } catch (error) {
     throw new Error(`TUND_SSH_CONFIG names a file that cannot be read: ${(error as Error).message}`, {

@@ -26,6 +26,7 @@ import { createLog, type Logging, sayOnStderr } from "./log.ts";
 import type { Registry } from "./masters/registry.ts";
 import { makeRegistry } from "./make-registry.ts";
 import { KeyRing } from "./ssh/key-ring.ts";
+import { isKeptWaiting, makeOutside, type Outside } from "./ssh/outside.ts";
 import { missingTools } from "./ssh/own-agent.ts";
 import { assertSsh2, nativeCrypto } from "./ssh/ssh2/internals.ts";
 import { type Metrics, metricsWhenAsked } from "./metrics.ts";
@@ -36,6 +37,7 @@ import { loadNative, type Native, nativeFile } from "../shared/native/load.ts";
 import { Service } from "./systemd/service.ts";
 import { processorMsSoFar, watchMemory } from "./memory-watch.ts";
 import { Store } from "./store.ts";
+import { startThreadPool } from "./thread-pool.ts";
 import type { PlacedSocket } from "./unix-socket.ts";
 
 const DRAIN_MS = 5000;
@@ -47,13 +49,15 @@ const clock = systemClock;
 interface Ending {
   native: Native | null;
   logging: Logging | null;
+  outside: Outside | null;
 }
 
 async function main(ending: Ending): Promise<void> {
   const [argument] = process.argv.slice(2);
   if (argument !== undefined) return answer(argument);
+  const outside = makeOutside(clock, startThreadPool(process.env));
   const { config, native, logging } = await prepare();
-  Object.assign(ending, { native, logging });
+  Object.assign(ending, { native, logging, outside });
   const { log } = logging;
   onFatal(ending, log, () => inHand(registry)); // before there is one, there is nothing in hand
   const service = new Service({ ...config.systemd, native, clock, log });
@@ -61,8 +65,17 @@ async function main(ending: Ending): Promise<void> {
   const mayEnter = doorkeeper(native, log);
   const admits = (socket: Socket): boolean => descriptors.admits(socket);
   const store = new Store(config.stateDir, log);
-  const keyRing = makeKeyRing(config, log);
-  const surroundings = { store, keyRing, keeper: service.listeners, mayEnter, admits, clock, log };
+  const keyRing = makeKeyRing(config, outside, log);
+  const surroundings = {
+    ...outside,
+    store,
+    keyRing,
+    keeper: service.listeners,
+    mayEnter,
+    admits,
+    clock,
+    log,
+  };
   const registry = makeRegistry(config, surroundings);
   const health = () => ({ log: logging.health(), descriptors: descriptors.use });
   const metrics = metricsWhenAsked(version, (most) => ({ ...registry.measures.figures(most), ...health() }));
@@ -92,7 +105,7 @@ async function main(ending: Ending): Promise<void> {
   const giveBack = () => native?.trimMemory();
   const memory = watchMemory({ clock, processorMs: processorMsSoFar, giveBack });
   onReload(service, registry, log);
-  onSignals(async (signal) => {
+  const stop = async (signal: NodeJS.Signals) => {
     log.info({ signal }, "stopping: no new connections; established ones have 5 s");
     service.stopping(registry);
     for (const watch of [network, memory]) watch.stop();
@@ -104,7 +117,8 @@ async function main(ending: Ending): Promise<void> {
     await app.close();
     log.info({}, "stopped");
     leave(0, ending);
-  }, ending);
+  };
+  onSignals(stop, ending);
 }
 
 // Everything that is before the first object of the daemon's own.
@@ -192,8 +206,10 @@ async function claimState(store: Store, socket: PlacedSocket): Promise<() => voi
   }
 }
 
-const makeKeyRing = ({ socket, person: { env } }: Config, log: Log): KeyRing =>
-  new KeyRing({ directory: `${resolve(socket)}.agent`, askpass: besideUs("askpass.sh"), env, clock, log });
+const makeKeyRing = ({ socket, person: { env } }: Config, { files }: Outside, log: Log): KeyRing => {
+  const agent = { directory: `${resolve(socket)}.agent`, askpass: besideUs("askpass.sh"), env, clock };
+  return new KeyRing({ ...agent, files, log });
+};
 
 // The first signal asks for an orderly end; a second one means it.
 function onSignals(stop: (signal: NodeJS.Signals) => Promise<void>, ending: Ending): void {
@@ -223,11 +239,12 @@ function onWarnings(log: Log): void {
   process.on("warning", (warning) => log.warn({ err: warning }, warning.message));
 }
 
-// What is left of the log is tried once; nothing is waited for longer than that.
-function leave(code: number, { native, logging }: Ending): never {
+// What is left of the log is tried once. Node's own exit waits for threads, and so for a disk that is away: no longer than that.
+function leave(code: number, { native, logging, outside }: Ending): never {
   logging?.flush();
   letGoOfHungUp();
   native?.exitWithin(EXIT_MS, code);
+  if (native === null && outside !== null && isKeptWaiting(outside)) process.kill(process.pid, "SIGKILL");
   process.exit(code);
 }
 
@@ -240,7 +257,7 @@ function answer(argument: string): void {
   }
 }
 
-const ending: Ending = { native: null, logging: null };
+const ending: Ending = { native: null, logging: null, outside: null };
 main(ending).catch((error: unknown) => {
   ending.logging?.flush();
   sayOnStderr(`tund: ${messageOf(error)}\n`);

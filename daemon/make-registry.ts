@@ -11,6 +11,7 @@ import { hasAesInstructions } from "./ssh/aes.ts";
 import { connect } from "./ssh/connect.ts";
 import { HostResolver } from "./ssh/host-config.ts";
 import type { KeyRing } from "./ssh/key-ring.ts";
+import type { Outside } from "./ssh/outside.ts";
 import { WindowBudget } from "./ssh/receive-window.ts";
 import type { Store } from "./store.ts";
 
@@ -21,7 +22,7 @@ const MOST_RESOLVING = 4;
 const WINDOW_BUDGET_BYTES = 128 * 1024 * 1024;
 
 /** What the registry has around it. */
-export interface Surroundings {
+export interface Surroundings extends Outside {
   store: Store;
   keyRing: KeyRing;
   keeper: ListenerKeeper;
@@ -34,10 +35,10 @@ export interface Surroundings {
 /** Makes the registry of one daemon: how it resolves hosts, dials them, and serves mux clients. */
 export function makeRegistry(
   config: Config,
-  { store, keyRing, keeper, mayEnter, admits, clock, log }: Surroundings,
+  { store, keyRing, keeper, mayEnter, admits, clock, log, ...outside }: Surroundings,
 ): Registry {
   const { person, sshConfig: configFile, controlPath, keepsMuxForwards: isPersistent } = config;
-  const resolver = new HostResolver({ person, configFile, controlPath });
+  const resolver = new HostResolver({ person, configFile, controlPath, files: outside.files });
   const windowBudget = new WindowBudget(WINDOW_BUDGET_BYTES);
   const isAesFast = hasAesInstructions();
   const registry: Registry = new Registry({
@@ -45,6 +46,7 @@ export function makeRegistry(
     dial: limited(MOST_DIALLING, (attempt) =>
       connect({
         ...attempt,
+        ...outside,
         clock,
         windowBudget,
         keyRing,
@@ -56,6 +58,7 @@ export function makeRegistry(
       if (mayEnter(socket)) admits(socket);
       return serveMux(socket, host, { registry, isPersistent, clock, log });
     },
+    ...outside,
     store,
     keeper,
     admits,

@@ -1,11 +1,14 @@
 // Dialling from this machine: the far end of a remote forward.
-import { connect, type Socket } from "node:net";
+import { connect, Socket } from "node:net";
 import type { Clock } from "../../shared/clock.ts";
 import { errnoOf, messageOf, TundError } from "../../shared/errors.ts";
 import { formatDestination } from "../../shared/forward-spec.ts";
+import type { Files } from "../files.ts";
+import type { Resolver } from "../resolver.ts";
 import type { FixedDestination } from "./local.ts";
 
 const DIAL_DEADLINE_MS = 30_000;
+const RESOLVING_MS = 10_000;
 // Node tries the next address of a name after 250 ms: too soon for a destination that is far.
 const NEXT_ADDRESS_MS = 5000;
 
@@ -16,19 +19,29 @@ export interface Dialling {
   destroy(): void;
 }
 
+export interface DiallingOptions {
+  files: Files;
+  resolver: Resolver;
+  /** whose dialling it is: one owner's names do not keep those of others waiting */
+  owner: object;
+  clock: Clock;
+}
+
 /** Dials a TCP or Unix destination. The socket has a permanent 'error' listener. */
-export function dialHere(to: FixedDestination, clock: Clock): Dialling {
-  const socket = connect(
+export function dialHere(to: FixedDestination, { files, resolver, owner, clock }: DiallingOptions): Dialling {
+  const over = new AbortController();
+  const lookup = resolver.forSocket({ deadlineMs: RESOLVING_MS, signal: over.signal, owner });
+  const socket =
     "path" in to
-      ? { path: to.path, allowHalfOpen: true }
-      : {
+      ? connectPath(to.path, files)
+      : connect({
           host: to.host,
           port: to.port,
           allowHalfOpen: true,
           noDelay: true,
+          lookup,
           autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS,
-        },
-  );
+        });
   const connected = new Promise<Socket>((resolve, reject) => {
     const where = formatDestination(to);
     const timer = clock.after(DIAL_DEADLINE_MS, () => {
@@ -48,6 +61,7 @@ export function dialHere(to: FixedDestination, clock: Clock): Dialling {
     });
     socket.once("close", () => {
       timer.cancel();
+      over.abort(new Error("given up"));
       reject(new TundError("HOST_UNREACHABLE", `connect failed: ${where}: given up`));
     });
     socket.once("connect", () => {
@@ -56,6 +70,16 @@ export function dialHere(to: FixedDestination, clock: Clock): Dialling {
     });
   });
   return { connected, destroy: () => socket.destroy() };
+}
+
+// connect() looks the path up on the event loop: a directory that does not answer must not have everybody wait.
+function connectPath(path: string, files: Files): Socket {
+  const socket = new Socket({ allowHalfOpen: true });
+  files.exists(path).then(
+    () => void (socket.destroyed || socket.connect({ path })),
+    (error: Error) => socket.destroy(error),
+  );
+  return socket;
 }
 
 const reasons: Record<string, string> = {

@@ -1,9 +1,11 @@
 // Binding where a forward accepts on this machine, by ssh's rules (ssh(1) -L, GatewayPorts, StreamLocalBindMask), and
 // saying why when it cannot be.
-import { lookup } from "node:dns/promises";
 import { createServer, type Server, type Socket } from "node:net";
+import { dirname } from "node:path";
 import { errnoOf, messageOf, TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
+import type { Files } from "../files.ts";
+import type { Resolver } from "../resolver.ts";
 import { adopt, listenAt, PathTakenError, PathTooLongError } from "../unix-socket.ts";
 import { portHolder } from "./holder.ts";
 import { type ListenerKeeper, noKeeper } from "./listener-keeper.ts";
@@ -23,6 +25,8 @@ export interface StreamLocalOptions {
 // Node asks for 511, and a client that finds the queue full tries again after a second. The system cuts it to its own limit.
 const BACKLOG = 4096;
 
+const RESOLVING_MS = 10_000;
+
 const families: Record<string, string[]> = {
   localhost: ["127.0.0.1", "::1"],
   "*": ["0.0.0.0", "::"],
@@ -40,9 +44,9 @@ const families: Record<string, string[]> = {
 export async function listenTcp(
   bind: TcpBind,
   onConnection: (socket: Socket) => void,
-  keeper: ListenerKeeper = noKeeper,
+  { resolver, keeper = noKeeper }: { resolver: Resolver; keeper?: ListenerKeeper },
 ): Promise<Listening> {
-  const addresses = families[bind.address] ?? (await addressesOf(bind.address));
+  const addresses = families[bind.address] ?? (await addressesOf(bind.address, resolver));
   const bound = new Map<string, Server>();
   const warnings: string[] = [];
   const close = () =>
@@ -77,13 +81,15 @@ export async function listenTcp(
  */
 export async function listenUnix(
   path: string,
-  { mask, unlink, keeper = noKeeper }: StreamLocalOptions & { keeper?: ListenerKeeper },
+  { mask, unlink, files, keeper = noKeeper }: StreamLocalOptions & { files: Files; keeper?: ListenerKeeper },
   onConnection: (socket: Socket) => void,
 ): Promise<Listening> {
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, quiet(onConnection));
   // Stays: accept() can fail later (EMFILE), and the listener must outlive that.
   server.on("error", () => undefined);
   try {
+    // What binds it does so on the event loop: a directory that does not answer must not have everybody wait.
+    await files.exists(dirname(path));
     const options = { path, mode: 0o777 & ~mask, replaceAny: unlink };
     const placed = (await adopt(server, path, keeper.take(path))) ?? (await listenAt(server, options));
     keeper.keep(path, server);
@@ -111,9 +117,9 @@ function explainPath(error: unknown, path: string): TundError {
   return new TundError("BIND_IN_USE", `${cannot}: ${why}`, { cause: error });
 }
 
-async function addressesOf(address: string): Promise<string[]> {
+async function addressesOf(address: string, resolver: Resolver): Promise<string[]> {
   try {
-    const found = await lookup(address, { all: true, verbatim: true });
+    const found = await resolver.lookup(address, { deadlineMs: RESOLVING_MS, owner: {} });
     return [...new Set(found.map((entry) => entry.address))];
   } catch (error) {
     throw new TundError("BIND_FAILED", `cannot resolve the bind address ${address}: ${messageOf(error)}`, {

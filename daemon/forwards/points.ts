@@ -2,6 +2,8 @@
 import type { Socket } from "node:net";
 import type { Clock } from "../../shared/clock.ts";
 import { TundError } from "../../shared/errors.ts";
+import type { Files } from "../files.ts";
+import type { Resolver } from "../resolver.ts";
 import { dynamicPoint } from "./dynamic.ts";
 import { listenTcp, listenUnix, type StreamLocalOptions } from "./listener.ts";
 import type { ListenerKeeper } from "./listener-keeper.ts";
@@ -19,6 +21,8 @@ export interface Carrier {
   keeper: ListenerKeeper;
   /** whether a connection may stay that has just got its descriptor; one that may not is closed */
   admits: (socket: Socket) => boolean;
+  files: Files;
+  resolver: Resolver;
   /** PermitRemoteOpen */
   permits: (host: string, port: number) => boolean;
   clock: Clock;
@@ -26,12 +30,13 @@ export interface Carrier {
 
 /** Makes the point of a forward. @throws TundError INVALID_REQUEST for a local forward that leads nowhere */
 export function pointFor({ kind, text, bind, destination }: SettledSpec, carrier: Carrier): Point {
-  const { openChannel, listenThere, streamLocal, keeper, admits, permits, clock } = carrier;
+  const { openChannel, listenThere, streamLocal, keeper, files, resolver, clock } = carrier;
+  const { admits, permits } = carrier;
   const listenHere: ListenHere = (serve) => {
     const onConnection = (socket: Socket): void => (admits(socket) ? serve(socket) : undefined);
     return "path" in bind
-      ? listenUnix(bind.path, { ...streamLocal, keeper }, onConnection)
-      : listenTcp(bind, onConnection, keeper);
+      ? listenUnix(bind.path, { ...streamLocal, keeper, files }, onConnection)
+      : listenTcp(bind, onConnection, { resolver, keeper });
   };
   switch (kind) {
     case "local":
@@ -40,6 +45,6 @@ export function pointFor({ kind, text, bind, destination }: SettledSpec, carrier
     case "dynamic":
       return dynamicPoint({ listen: listenHere, openChannel, clock });
     case "remote":
-      return remotePoint({ bind, destination, listen: listenThere, admits, permits, clock });
+      return remotePoint({ bind, destination, listen: listenThere, admits, permits, files, resolver, clock });
   }
 }

@@ -5,6 +5,8 @@ import { asTundError, TundError } from "../../shared/errors.ts";
 import { formatAddress, formatDestination } from "../../shared/forward-spec.ts";
 import type { Channel } from "../ssh/channel.ts";
 import type { RemoteBind, RemoteListening, RemoteOpen } from "../ssh/remote-listeners.ts";
+import type { Files } from "../files.ts";
+import type { Resolver } from "../resolver.ts";
 import { dialHere, type Dialling } from "./dial-here.ts";
 import { HANDSHAKE_DEADLINE_MS } from "./dynamic.ts";
 import { readProxyRequest } from "./handshake.ts";
@@ -24,6 +26,8 @@ export interface RemoteOptions {
   admits: (socket: Socket) => boolean;
   /** PermitRemoteOpen of ssh_config(5), for SOCKS */
   permits: (host: string, port: number) => boolean;
+  files: Files;
+  resolver: Resolver;
   clock: Clock;
 }
 
@@ -50,9 +54,9 @@ async function listen(
 }
 
 function incoming(open: RemoteOpen, options: RemoteOptions): Incoming {
-  const { destination, admits, clock } = options;
+  const { destination, admits } = options;
   if (destination === null) return proxied(open, options);
-  const dialling = dialHere(destination, clock);
+  const dialling = dialHere(destination, { ...options, owner: options });
   return {
     originator: open.originator,
     join: async () => {
@@ -83,9 +87,10 @@ function proxied(open: RemoteOpen, options: RemoteOptions): Incoming {
 
 async function joinProxied(
   channel: Channel,
-  { admits, permits, clock }: RemoteOptions,
+  options: RemoteOptions,
   onDialling: (dialling: Dialling) => void,
 ): Promise<Joined> {
+  const { admits, permits, clock } = options;
   let joined = false;
   // What is refused is still said before the channel is closed.
   channel.stream.once("finish", () => {
@@ -99,7 +104,7 @@ async function joinProxied(
         "CHANNEL_PROHIBITED",
         `PermitRemoteOpen does not permit ${formatDestination({ host, port })}`,
       );
-    const dialling = dialHere(request.destination, clock);
+    const dialling = dialHere(request.destination, { ...options, owner: options });
     onDialling(dialling);
     const socket = admitted(await dialling.connected, admits);
     joined = true;

@@ -8,11 +8,13 @@ import { nobody } from "../ssh/caller.ts";
 import { type HostConfig, hostNameOf } from "../ssh/host-config.ts";
 import { displayType, fingerprint } from "../ssh/host-key.ts";
 import { gatherIdentities } from "../ssh/identities.ts";
-import { authorities, type KnownHost, knownKeyTypes, readKnownHosts, verdict } from "../ssh/known-hosts.ts";
+import type { HostKeyFiles } from "../ssh/host-key-files.ts";
+import { authorities, type KnownHost, knownKeyTypes, verdict } from "../ssh/known-hosts.ts";
+import type { Outside } from "../ssh/outside.ts";
 import { lookAt, type Shown } from "../ssh/probe.ts";
 import type { Wire } from "../ssh/wire.ts";
 
-export interface Examination {
+export interface Examination extends Outside {
   config: HostConfig;
   /** sockets of whoever asks: their agents */
   agents: readonly string[];
@@ -39,11 +41,11 @@ const problem = (subject: string, message: string, next: string): Finding => ({
 
 /** Examines a host, from its configuration to what its server would want of a login. */
 export async function examine(examination: Examination): Promise<Finding[]> {
-  const { config, agents, clock } = examination;
+  const { config, agents, files, hostKeyFiles, clock } = examination;
   const caller = { ...nobody, agents };
-  const identities = await gatherIdentities({ config, caller, clock, keyRing: null });
+  const identities = await gatherIdentities({ config, caller, files, clock, keyRing: null });
   identities.close();
-  const { hosts } = await readKnownHosts(config.knownHostsFiles);
+  const { hosts, findings } = await knownHosts(config, hostKeyFiles);
   const offers = identities.offers.map(({ label }) => label);
   return [
     configFinding(config),
@@ -53,8 +55,22 @@ export async function examine(examination: Examination): Promise<Finding[]> {
       : ok("agent", `${identities.agent.path} answers`),
     ...offers.map((label) => ok("identity", label)),
     ...identities.skipped.map((text) => note("identity", `not offered: ${text}`)),
+    ...findings,
     ...(await serverFindings(examination, hosts, offers.length)),
   ];
+}
+
+async function knownHosts(
+  config: HostConfig,
+  files: HostKeyFiles,
+): Promise<{ hosts: KnownHost[]; findings: Finding[] }> {
+  const next = "see that each is a file that can be read (UserKnownHostsFile, GlobalKnownHostsFile)";
+  try {
+    const { hosts, problems } = await files.find(config.knownHostsFiles, hostNameOf(config));
+    return { hosts, findings: problems.map((text) => note("known hosts", text, next)) };
+  } catch (error) {
+    return { hosts: [], findings: [problem("known hosts", messageOf(error), next)] };
+  }
 }
 
 function configFinding({ host, user, hostname, port }: HostConfig): Finding {
@@ -67,14 +83,14 @@ function wayFindings({ way }: HostConfig): Finding[] {
 }
 
 async function serverFindings(
-  { config, wireTo, signal, clock }: Examination,
+  { config, wireTo, signal, resolver, clock }: Examination,
   known: readonly KnownHost[],
   offers: number,
 ): Promise<Finding[]> {
   let shown: Shown;
   try {
     const algorithms = offeredAlgorithms(config, knownKeyTypes(known, config), true);
-    shown = await lookAt({ config, wireTo, signal, clock }, algorithms);
+    shown = await lookAt({ config, wireTo, signal, resolver, clock }, algorithms);
   } catch (error) {
     return [problem("server", messageOf(error), nextOf(error, config))];
   }

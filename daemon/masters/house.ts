@@ -5,10 +5,11 @@ import type { Log } from "../../shared/log.ts";
 import type { Forward } from "../forwards/forward.ts";
 import type { ListenerKeeper } from "../forwards/listener-keeper.ts";
 import type { ParkingLimits } from "../forwards/parking.ts";
+import type { Outside } from "../ssh/outside.ts";
 import type { Desired } from "./desired.ts";
 import type { Roster } from "./roster.ts";
 
-export interface House {
+export interface House extends Pick<Outside, "files" | "resolver"> {
   roster: Roster;
   desired: Desired;
   /** the forwards of all masters */

@@ -10,6 +10,7 @@ import type {
 } from "../../shared/logins.ts";
 import type { ConnectionOptions } from "../../shared/records.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
+import type { Outside } from "../ssh/outside.ts";
 import type { Probing } from "../ssh/probe.ts";
 import type { Conversations } from "./conversations.ts";
 import { examine } from "./doctor.ts";
@@ -17,7 +18,7 @@ import type { Roster } from "./roster.ts";
 import { Transaction } from "./transaction.ts";
 import { recordKeys, shownKeys } from "./trust.ts";
 
-export interface InspectionOptions {
+export interface InspectionOptions extends Outside {
   resolve: (host: string, options?: ConnectionOptions) => Promise<HostConfig>;
   roster: Roster;
   conversations: Conversations;
@@ -39,7 +40,8 @@ export class Inspection {
 
   /** The keys that a host shows; nothing is recorded. @throws TundError why it could not be asked */
   async scan(request: ScanRequest, transaction = new Transaction()): Promise<HostKeys> {
-    return shownKeys(request.host, await this.#probing(request, transaction));
+    const { hostKeyFiles } = this.#options;
+    return shownKeys(request.host, { ...(await this.#probing(request, transaction)), hostKeyFiles });
   }
 
   /** Records keys of a host; a master that waits for nothing else goes on. @throws TundError why they are not recorded */
@@ -47,9 +49,9 @@ export class Inspection {
     { host, connection, publicKeys }: TrustRequest,
     transaction = new Transaction(),
   ): Promise<{ host: string; file: string }> {
-    const { resolve, roster } = this.#options;
+    const { resolve, roster, hostKeyFiles: files } = this.#options;
     const config = await transaction.wait(resolve(host, connection ?? this.#optionsOf(host)));
-    const file = await recordKeys(config, publicKeys, transaction);
+    const file = await recordKeys(config, publicKeys, { files, transaction });
     const master = roster.names.get(host)?.master;
     if (master?.snapshot().failure?.code === "HOST_KEY_UNKNOWN" && master.state === "blocked") master.retry();
     return { host, file };
@@ -68,7 +70,7 @@ export class Inspection {
     for (const probing of chain) {
       const { host: name } = probing.config;
       const isHop = probing !== chain.at(-1);
-      for (const finding of await transaction.wait(examine({ ...probing, agents })))
+      for (const finding of await transaction.wait(examine({ ...this.#options, ...probing, agents })))
         findings.push(isHop ? { ...finding, subject: `${name}: ${finding.subject}` } : finding);
     }
     return findings;
@@ -91,11 +93,11 @@ export class Inspection {
   }
 
   async #probing({ host, connection, caller }: Asked, transaction: Transaction): Promise<Probing> {
-    const { resolve, roster, conversations, clock } = this.#options;
+    const { resolve, roster, conversations, resolver, clock } = this.#options;
     const { signal } = transaction;
     const member = conversations.member(caller, host, signal);
     const config = await transaction.wait(resolve(host, connection ?? this.#optionsOf(host)));
-    return { config, clock, signal, wireTo: () => roster.wireFor(config, { member, signal }) };
+    return { config, resolver, clock, signal, wireTo: () => roster.wireFor(config, { member, signal }) };
   }
 
   // A host that is known goes by the options that it was connected with.

@@ -141,8 +141,9 @@ export interface Making {
 export function makeForward(
   { forwarding, ...making }: Making,
   master: Master,
-  { clock, log, onChange, keeper, admits, parking: limits }: Omit<House, "roster" | "desired" | "everywhere">,
+  { parking: limits, ...house }: Omit<House, "roster" | "desired" | "everywhere">,
 ): Forward {
+  const { clock, log, onChange, keeper, admits, files, resolver } = house;
   const { streamLocal, permits } = forwarding;
   const parking = new Parking(limits, clock);
   const link = {
@@ -156,6 +157,8 @@ export function makeForward(
     streamLocal,
     keeper,
     admits,
+    files,
+    resolver,
     permits,
     clock,
   });

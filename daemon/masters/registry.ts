@@ -13,6 +13,7 @@ import { failureOf } from "../../shared/errors.ts";
 import { parseStdioDestination } from "../../shared/forward-spec.ts";
 import type { Forward } from "../forwards/forward.ts";
 import { type ListenerKeeper, noKeeper } from "../forwards/listener-keeper.ts";
+import type { Outside } from "../ssh/outside.ts";
 import type { ParkingLimits } from "../forwards/parking.ts";
 import type { SavedHost } from "../saved-state.ts";
 import { inSlices } from "../slices.ts";
@@ -39,7 +40,7 @@ import { type Watch, watch } from "./watching.ts";
 const CHECK_DEADLINE_MS = 10_000;
 const VERIFY_DEADLINE_MS = 5000;
 
-export interface RegistryOptions extends RosterOptions {
+export interface RegistryOptions extends RosterOptions, Outside {
   store: Pick<Store, "save">;
   parking: ParkingLimits;
   /** who keeps listeners of this machine while the daemon is restarted */
@@ -80,7 +81,7 @@ export class Registry {
     this.#desired = new Desired(this.#roster, options);
     this.#stdio = new StdioTickets(options.clock);
     this.#journal = new Journal(options.clock);
-    const { clock, log, parking, keeper = noKeeper, admits = () => true } = options;
+    const { clock, log, parking, files, resolver, keeper = noKeeper, admits = () => true } = options;
     this.#house = {
       roster: this.#roster,
       desired: this.#desired,
@@ -89,6 +90,8 @@ export class Registry {
       clock,
       log,
       parking,
+      files,
+      resolver,
       keeper,
       admits,
     };

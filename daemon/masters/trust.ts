@@ -3,16 +3,21 @@ import type { HostKeys } from "../../shared/logins.ts";
 import { TundError } from "../../shared/errors.ts";
 import { displayType, fingerprint, keyType } from "../ssh/host-key.ts";
 import { type HostConfig, hostNameOf } from "../ssh/host-config.ts";
-import { appendKnownHost, readKnownHosts, recordName, verdict } from "../ssh/known-hosts.ts";
+import type { HostKeyFiles } from "../ssh/host-key-files.ts";
+import { recordName, verdict } from "../ssh/known-hosts.ts";
+import { appendKnownHost } from "../ssh/known-hosts-record.ts";
 import { hostKeysOf, type Probing } from "../ssh/probe.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** What a host shows, and what known hosts say of it. @throws TundError why it could not be looked at */
-export async function shownKeys(host: string, probing: Probing): Promise<HostKeys> {
+export async function shownKeys(
+  host: string,
+  probing: Probing & { hostKeyFiles: HostKeyFiles },
+): Promise<HostKeys> {
   const name = hostNameOf(probing.config);
   const [keys, { hosts }] = await Promise.all([
     hostKeysOf(probing),
-    readKnownHosts(probing.config.knownHostsFiles),
+    probing.hostKeyFiles.find(probing.config.knownHostsFiles, name),
   ]);
   return {
     host,
@@ -33,14 +38,14 @@ export async function shownKeys(host: string, probing: Probing): Promise<HostKey
 export async function recordKeys(
   config: HostConfig,
   publicKeys: readonly string[],
-  transaction: Transaction,
+  { files, transaction }: { files: HostKeyFiles; transaction: Transaction },
 ): Promise<string> {
   const { userKnownHostsFile: file, hashKnownHosts: hash } = config;
   if (file === null)
     throw new TundError("INVALID_REQUEST", `${config.host} has no UserKnownHostsFile to record keys in`);
   const name = hostNameOf(config);
   const blobs = publicKeys.map(blobOf);
-  const { hosts } = await readKnownHosts(config.knownHostsFiles);
+  const { hosts } = await files.find(config.knownHostsFiles, name);
   const isRevoked = blobs.some((key) => verdict(hosts, { ...name, key }).kind === "revoked");
   if (isRevoked) throw new TundError("HOST_KEY_REVOKED", `a key of ${recordName(name)} is revoked`);
   for (const key of blobs) {

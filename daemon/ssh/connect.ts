@@ -1,16 +1,18 @@
 // From a host's configuration to an authenticated connection. A new client for each attempt: ssh2 does not survive another one.
 import type { Clock } from "../../shared/clock.ts";
 import type { Log } from "../../shared/log.ts";
+import { messageOf, TundError } from "../../shared/errors.ts";
 import { certificateAlgorithms, offeredAlgorithms } from "./algorithms.ts";
 import { type Caller, nobody } from "./caller.ts";
 import { Connection } from "./connection.ts";
 import { Handshake } from "./handshake.ts";
 import { type HostConfig, hostNameOf } from "./host-config.ts";
 import { HostVerifier } from "./host-verifier.ts";
-import { gatherIdentities } from "./identities.ts";
+import { gatherIdentities, type Identities } from "./identities.ts";
 import type { KeyRing } from "./key-ring.ts";
-import { authorities, type KnownHost, knownKeyTypes, readKnownHosts } from "./known-hosts.ts";
+import { authorities, type KnownHost, knownKeyTypes } from "./known-hosts.ts";
 import { askKnownHostsCommand } from "./known-hosts-command.ts";
+import type { Outside } from "./outside.ts";
 import { Phases } from "./phases.ts";
 import type { WindowBudget } from "./receive-window.ts";
 import { reach } from "./reach.ts";
@@ -18,7 +20,7 @@ import { SshClient } from "./ssh2/client.ts";
 import { keepHostKeys } from "./update-host-keys.ts";
 import type { Wire } from "./wire.ts";
 
-export interface ConnectOptions {
+export interface ConnectOptions extends Outside {
   config: HostConfig;
   /** whoever waits for it, and may be asked */
   caller: Caller;
@@ -41,36 +43,45 @@ export interface ConnectOptions {
  * @throws TundError for whatever kept it from coming up
  */
 export async function connect(options: ConnectOptions): Promise<Connection> {
-  const { config, clock, log, windowBudget, isAesFast, keyRing } = options;
+  const { config, clock, log, windowBudget, isAesFast, keyRing, files, hostKeyFiles } = options;
   const phases = new Phases(clock, config.connectTimeoutMs);
   const caller = phases.patient(config.isBatch ? nobody : options.caller);
   const asker = config.isBatch ? withAgents(caller, options.caller) : caller;
-  const identities = await gatherIdentities({ config, caller: asker, clock, keyRing });
+  const identities = await gatherIdentities({ config, caller: asker, files, clock, keyRing });
   try {
-    const known = await allKnownHosts(config, log);
+    const known = await allKnownHosts(options);
     const algorithms = offeredAlgorithms(config, knownKeyTypes(known, config), isAesFast);
     const socket = await reach(options);
     const isLoopback = /^(127\.|::1$|::ffff:127\.)/.test(socket.remoteAddress ?? "");
-    const verifier = new HostVerifier({ config, known, caller, log, now: () => clock.now(), isLoopback });
+    const now = () => clock.now();
+    const verifier = new HostVerifier({ config, known, files: hostKeyFiles, caller, log, isLoopback, now });
     const client = new SshClient({ socket, clock });
     const connection = new Connection({ client, socket, config, clock, windowBudget, log });
     const isCertified = authorities(known, hostNameOf(config)).length > 0;
     const certificates = isCertified ? certificateAlgorithms(config) : [];
     const parts = { client, socket, config, phases, verifier, certificates, identities, caller };
     const handshake = new Handshake(parts);
-    keepHostKeys(client, { config, known, verifier, log });
+    keepHostKeys(client, { config, known, verifier, files, hostKeyFiles, log });
     await handshake.run(algorithms);
     connection.established();
     return connection;
+  } catch (error) {
+    throw mayBeOver(error, identities)
+      ? new TundError("CONNECT_TIMEOUT", messageOf(error), { cause: error })
+      : error;
   } finally {
     phases.end();
     identities.close();
   }
 }
 
-async function allKnownHosts(config: HostConfig, log: Log): Promise<KnownHost[]> {
+// The key that would have opened the door may be in a file that did not answer: another attempt may find it there.
+const mayBeOver = (error: unknown, { stalled }: Identities): boolean =>
+  stalled && error instanceof TundError && ["AUTH_FAILED", "PROMPT_UNANSWERED"].includes(error.code);
+
+async function allKnownHosts({ config, hostKeyFiles, log }: ConnectOptions): Promise<KnownHost[]> {
   const { knownHostsCommand: command, hostKeyTokens: tokens } = config;
-  const { hosts, problems } = await readKnownHosts(config.knownHostsFiles);
+  const { hosts, problems } = await hostKeyFiles.find(config.knownHostsFiles, hostNameOf(config));
   for (const problem of problems) log.warn({ problem }, "known hosts file not read");
   if (command === null) return hosts;
   const name = config.hostname; // without the port, as ssh asks this time

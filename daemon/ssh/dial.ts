@@ -1,10 +1,10 @@
 // The TCP connection below a master: ours, so that it can be destroyed, watched and tuned whatever ssh2 does.
-import { lookup } from "node:dns/promises";
 import { isIP, isIPv6, type Socket } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { Clock } from "../../shared/clock.ts";
 import { errnoOf, messageOf, TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
+import { NoAnswerError, type Resolver } from "../resolver.ts";
 import type { HostConfig } from "./host-config.ts";
 import { MasterSocket } from "./master-socket.ts";
 
@@ -13,16 +13,18 @@ const BETWEEN_ATTEMPTS_MS = 1000; // sshconnect.c
 /**
  * Connects to a host: every address that its name has, in the resolver's order, as ssh does, each within ConnectTimeout;
  * all of it ConnectionAttempts times. The socket has a permanent 'error' listener; `signal` destroys it, now or later.
- * @throws TundError HOST_UNREACHABLE, or CONNECT_TIMEOUT when the last address did not answer in time
+ * The name, too, has to be resolved within ConnectTimeout.
+ * @throws TundError HOST_UNREACHABLE, or CONNECT_TIMEOUT when the resolver or the last address did not answer in time
  */
-export async function dial(config: HostConfig, clock: Clock, signal: AbortSignal): Promise<Socket> {
+export async function dial({ resolver, ...attempt }: Attempt & { resolver: Resolver }): Promise<Socket> {
+  const { config, clock, signal } = attempt;
   let failure = new TundError("HOST_UNREACHABLE", `${config.hostname} has no address`);
-  const addresses = await resolve(config);
-  for (let attempt = 0; attempt < config.connectionAttempts && !signal.aborted; attempt++) {
-    if (attempt > 0) await new Promise<void>((go) => void clock.after(BETWEEN_ATTEMPTS_MS, go));
+  const addresses = await resolve(config, resolver, signal);
+  for (let tries = 0; tries < config.connectionAttempts && !signal.aborted; tries++) {
+    if (tries > 0) await new Promise<void>((go) => void clock.after(BETWEEN_ATTEMPTS_MS, go));
     for (const address of addresses) {
       try {
-        return await dialAddress(address, { config, clock, signal });
+        return await dialAddress(address, attempt);
       } catch (error) {
         failure = error as TundError;
       }
@@ -31,7 +33,11 @@ export async function dial(config: HostConfig, clock: Clock, signal: AbortSignal
   throw failure;
 }
 
-async function resolve({ hostname, family }: HostConfig): Promise<string[]> {
+async function resolve(
+  { hostname, family, connectTimeoutMs: deadlineMs }: HostConfig,
+  resolver: Resolver,
+  signal: AbortSignal,
+): Promise<string[]> {
   // lookup() gives a numeric address back whatever family is asked for.
   if (family !== 0 && isIP(hostname) !== 0 && isIP(hostname) !== family)
     throw new TundError(
@@ -39,10 +45,12 @@ async function resolve({ hostname, family }: HostConfig): Promise<string[]> {
       `cannot resolve ${hostname}: AddressFamily is inet${family === 6 ? "6" : ""}`,
     );
   try {
-    return (await lookup(hostname, { all: true, family, verbatim: true })).map(({ address }) => address);
+    const found = await resolver.lookup(hostname, { family, deadlineMs, signal, owner: signal });
+    return found.map(({ address }) => address);
   } catch (error) {
+    const code = error instanceof NoAnswerError ? "CONNECT_TIMEOUT" : "HOST_UNREACHABLE";
     const why = errnoOf(error) === "ENOTFOUND" ? "no such name" : messageOf(error);
-    throw new TundError("HOST_UNREACHABLE", `cannot resolve ${hostname}: ${why}`, { cause: error });
+    throw new TundError(code, `cannot resolve ${hostname}: ${why}`, { cause: error });
   }
 }
 

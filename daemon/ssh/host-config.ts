@@ -2,10 +2,16 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import type { ConnectionOptions } from "../../shared/records.ts";
-import { errnoOf, TundError } from "../../shared/errors.ts";
+import { errnoOf, messageOf, TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
 import { type AuthenticationConfig, authenticationConfig } from "./authentication-config.ts";
-import { type HostKeyConfig, hostKeyConfig } from "./host-key-config.ts";
+import type { Files } from "../files.ts";
+import {
+  type HostKeyConfig,
+  hostKeyConfig,
+  type KnownHostsPaths,
+  knownHostsPaths,
+} from "./host-key-config.ts";
 import { type ForwardingConfig, forwardingConfig } from "./forwarding-config.ts";
 import type { HostName } from "./known-hosts.ts";
 import type { RekeyLimit } from "./rekeying.ts";
@@ -78,6 +84,7 @@ export class HostResolver {
   readonly #person: Person;
   readonly #configFile: string | null;
   readonly #controlPath: string | null;
+  readonly #files: Files;
   #defaults: Promise<Settings> | undefined;
 
   /**
@@ -88,11 +95,13 @@ export class HostResolver {
     person: Person;
     configFile: string | null;
     controlPath: string | null;
+    files: Files;
     run?: RunSsh;
   }) {
     this.#person = options.person;
     this.#configFile = options.configFile;
     this.#controlPath = options.controlPath;
+    this.#files = options.files;
     this.#run = options.run ?? runSsh;
   }
 
@@ -105,7 +114,8 @@ export class HostResolver {
     const { configFile } = options;
     const asked = jump === undefined ? options : { ...options, jump };
     const [settings, defaults] = await Promise.all([this.#ask(last, asked), this.#sshDefaults()]);
-    return { ...toHostConfig(last, { settings, defaults, person: this.#person, configFile }), host };
+    const files = await this.#knownHostsPaths(settings, host);
+    return { ...toHostConfig(last, { settings, defaults, files, person: this.#person, configFile }), host };
   }
 
   async #ask(host: string, options: ConnectionOptions): Promise<Settings> {
@@ -113,6 +123,15 @@ export class HostResolver {
     const path = this.#controlPath === null ? [] : ["-o", `ControlPath=${quoted(this.#controlPath)}`];
     const text = await this.#run([...sshArguments(options, this.#configFile), ...path, "--", host]);
     return parseSettings(text);
+  }
+
+  async #knownHostsPaths(settings: Settings, host: string): Promise<KnownHostsPaths> {
+    try {
+      return await knownHostsPaths(settings, (path) => this.#files.exists(path));
+    } catch (error) {
+      const message = `cannot tell the known hosts files of '${host}': ${messageOf(error)}`;
+      throw new TundError("HOST_CONFIG_FAILED", message, { cause: error });
+    }
   }
 
   #sshDefaults(): Promise<Settings> {
@@ -175,12 +194,16 @@ const complaint = (stderr: string): string => {
 interface Resolution {
   settings: Settings;
   defaults: Settings;
+  files: KnownHostsPaths;
   person: Person;
   /** the -F that came with the request */
   configFile: string | undefined;
 }
 
-function toHostConfig(host: string, { settings, defaults, person, configFile }: Resolution): HostConfig {
+function toHostConfig(
+  host: string,
+  { settings, defaults, files, person, configFile }: Resolution,
+): HostConfig {
   const value = (name: string): string => settings.get(name)?.[0] ?? "";
   const flag = (name: string): boolean => ["yes", "true"].includes(value(name));
   const source: TokenSource = {
@@ -207,7 +230,7 @@ function toHostConfig(host: string, { settings, defaults, person, configFile }: 
     rekeyLimit: rekeyLimit(value("rekeylimit")),
     tcpKeepAlive: flag("tcpkeepalive"),
     ...authentication,
-    ...hostKeyConfig(settings, { hostKeyAlias: source.hostKeyAlias, tokens, person }),
+    ...hostKeyConfig(settings, { hostKeyAlias: source.hostKeyAlias, files, tokens, person }),
     compression: flag("compression"),
     forwarding: forwardingConfig(settings, tokens),
     controlPath: value("controlpath") || null,

@@ -1,5 +1,4 @@
 // What ssh_config says of host keys.
-import { existsSync } from "node:fs";
 import { listOf } from "./authentication-config.ts";
 import type { Settings } from "./settings.ts";
 import { expandPath, type Person } from "./tokens.ts";
@@ -24,6 +23,7 @@ export interface HostKeyConfig {
 
 interface Surroundings {
   hostKeyAlias: string | null;
+  files: KnownHostsPaths;
   tokens: Readonly<Record<string, string>>;
   person: Person;
 }
@@ -31,14 +31,13 @@ interface Surroundings {
 /** Reads it. @throws TundError HOST_CONFIG_FAILED for a path that cannot be expanded */
 export function hostKeyConfig(
   settings: Settings,
-  { hostKeyAlias, tokens, person }: Surroundings,
+  { hostKeyAlias, files, tokens, person }: Surroundings,
 ): HostKeyConfig {
   const value = (name: string): string => settings.get(name)?.[0] ?? "";
-  const userFiles = splitPaths(value("userknownhostsfile"));
   const revoked = orNull(value("revokedhostkeys"));
   return {
-    knownHostsFiles: [...userFiles, ...splitPaths(value("globalknownhostsfile"))],
-    userKnownHostsFile: userFiles[0] ?? null,
+    knownHostsFiles: [...files.user, ...files.global],
+    userKnownHostsFile: files.user[0] ?? null,
     hostKeyAlias,
     strictHostKeyChecking: strictness(value("stricthostkeychecking")),
     hashKnownHosts: value("hashknownhosts") === "yes",
@@ -64,13 +63,32 @@ function updating(value: string): HostKeyConfig["updateHostKeys"] {
   return value === "ask" ? "ask" : "no";
 }
 
+/** UserKnownHostsFile and GlobalKnownHostsFile, each as its several paths. */
+export interface KnownHostsPaths {
+  user: string[];
+  global: string[];
+}
+
+/**
+ * Reads both. @param exists whether there is a file by that name
+ * @throws what `exists` throws
+ */
+export async function knownHostsPaths(
+  settings: Settings,
+  exists: (path: string) => Promise<boolean>,
+): Promise<KnownHostsPaths> {
+  const split = (name: string) => splitPaths(settings.get(name)?.[0] ?? "", exists);
+  const [user, global] = await Promise.all([split("userknownhostsfile"), split("globalknownhostsfile")]);
+  return { user, global };
+}
+
 // `ssh -G` prints several paths with spaces between them and no quotes: a path that has a space is told by being there.
-function splitPaths(value: string): string[] {
+async function splitPaths(value: string, exists: (path: string) => Promise<boolean>): Promise<string[]> {
   const words = value.split(" ").filter((word) => word !== "");
   const paths: string[] = [];
   for (let from = 0; from < words.length;) {
     let to = words.length;
-    while (to > from + 1 && !existsSync(words.slice(from, to).join(" "))) to--;
+    while (to > from + 1 && !(await exists(words.slice(from, to).join(" ")))) to--;
     paths.push(words.slice(from, to).join(" "));
     from = to;
   }

@@ -7,19 +7,14 @@ import { type Certificate, parseCertificate } from "./certificate.ts";
 import { faultOf } from "./host-certificate.ts";
 import { displayType, fingerprint } from "./host-key.ts";
 import { askKnownHostsCommand } from "./known-hosts-command.ts";
-import { isRevokedBy } from "./revoked-keys.ts";
-import {
-  appendKnownHost,
-  type HostName,
-  type KnownHost,
-  lookupName,
-  recordName,
-  verdict,
-} from "./known-hosts.ts";
+import type { HostKeyFiles } from "./host-key-files.ts";
+import { appendKnownHost } from "./known-hosts-record.ts";
+import { type HostName, type KnownHost, lookupName, recordName, verdict } from "./known-hosts.ts";
 
 export interface HostVerifierOptions {
   config: HostConfig;
   known: readonly KnownHost[];
+  files: HostKeyFiles;
   caller: Caller;
   log: Log;
   /** in milliseconds since the epoch */
@@ -33,6 +28,7 @@ type Verdicts = TundError | undefined | Promise<TundError | undefined>;
 export class HostVerifier {
   readonly #config: HostConfig;
   #known: readonly KnownHost[];
+  readonly #files: HostKeyFiles;
   readonly #caller: Caller;
   readonly #log: Log;
   readonly #now: () => number;
@@ -44,11 +40,12 @@ export class HostVerifier {
   #knownBy: { file: string } | undefined;
   #failure: TundError | undefined;
 
-  constructor({ config, known, caller, log, now, isLoopback }: HostVerifierOptions) {
+  constructor({ config, known, files, caller, log, now, isLoopback }: HostVerifierOptions) {
     this.#isTrusted = config.isLocalhostTrusted && isLoopback;
     this.#now = now;
     this.#config = config;
     this.#known = known;
+    this.#files = files;
     this.#caller = caller;
     this.#log = log;
   }
@@ -110,7 +107,7 @@ export class HostVerifier {
     const { revokedHostKeys: list, knownHostsCommand: command, hostKeyTokens: tokens } = this.#config;
     const plain = certificate?.key ?? key;
     const name = recordName(this.#name);
-    if (list !== null && (await isRevokedBy(list, key)))
+    if (list !== null && (await this.#files.isRevokedBy(list, key)))
       return new TundError("HOST_KEY_REVOKED", `the ${shownKey(plain)} of ${name} is revoked by ${list}`);
     if (command !== null)
       this.#known = [

@@ -2,6 +2,7 @@
 // configured file names, other agent keys, then the files alone.
 import type { Clock } from "../../shared/clock.ts";
 import { messageOf, TundError } from "../../shared/errors.ts";
+import type { FileError, Files } from "../files.ts";
 import { Agent } from "./agent.ts";
 import { type Caller, unanswered } from "./caller.ts";
 import type { HostConfig } from "./host-config.ts";
@@ -15,6 +16,8 @@ export interface Identities {
   offers: Offer[];
   /** what could not be offered, and why: told when authentication fails */
   skipped: string[];
+  /** whether a file did not answer: what it holds may be of use another time */
+  stalled: boolean;
   /** the agent that was asked, for as long as the login takes; null where there is none */
   agent: Agent | null;
   /** To be called when the login has ended: what was opened for it is closed, unless it is to be remembered. */
@@ -24,6 +27,7 @@ export interface Identities {
 export interface IdentityOptions {
   config: HostConfig;
   caller: Caller;
+  files: Files;
   clock: Clock;
   /** what opens those that have a passphrase; null where nobody is asked for one */
   keyRing: KeyRing | null;
@@ -37,24 +41,29 @@ interface Candidate {
 }
 
 /** Gathers what to offer. Never throws: an unusable key or agent is told in `skipped` and the others are tried. */
-export async function gatherIdentities({
-  config,
-  caller,
-  clock,
-  keyRing,
-}: IdentityOptions): Promise<Identities> {
+export async function gatherIdentities(options: IdentityOptions): Promise<Identities> {
+  const { config, caller, keyRing, files: reader } = options;
   const opening = new Opening(config, caller, keyRing);
   if (!config.publicKeyAllowed) {
     const skipped = ["any key: PubkeyAuthentication is off"];
-    return { offers: [], skipped, agent: null, close: () => undefined };
+    return { offers: [], skipped, stalled: false, agent: null, close: () => undefined };
   }
   const skipped: string[] = [];
-  const read = await Promise.all(config.identityFiles.map(readKeyFile));
+  const read = await Promise.all(config.identityFiles.map((path) => readKeyFile(path, reader)));
   const files = read.filter((file) => file !== null);
-  const { agent, held } = await openAgent({ config, caller, clock, keyRing }, skipped);
+  const { agent, held } = await openAgent(options, skipped);
   const fileKeys = files.map((file) => candidateOf(file, opening));
-  const fromFiles = await withCertificates(fileKeys, files, config);
-  const explicit = await certificatesOf(config, skipped);
+  const problems: FileError[] = [];
+  const certificate = (path: string) =>
+    publicKeyIn(path, reader).catch((error: FileError) => void problems.push(error));
+  const fromFiles = await withCertificates(
+    fileKeys,
+    files,
+    config.certificateFiles.length > 0 ? null : certificate,
+  );
+  const explicit = await certificatesOf(config, certificate, skipped);
+  skipped.push(...problems.map(({ message }) => message));
+  const stalled = [...files, ...problems].some(({ isStalled }) => isStalled);
 
   const named = held.filter((key) => fromFiles.some(isSame(key)));
   const others = config.identitiesOnly ? [] : held.filter((key) => !named.includes(key));
@@ -78,8 +87,11 @@ export async function gatherIdentities({
     agent?.close();
     opening.end();
   };
-  return { offers, skipped, agent, close };
+  return { offers, skipped, stalled, agent, close };
 }
+
+/** The certificate, or other public key, in a file; null: there is none, undefined: it could not be read, which is told of. */
+type CertificateIn = (path: string) => Promise<Buffer | null | undefined>;
 
 const isSame = (one: Candidate) => (other: Candidate) => one.blob.equals(other.blob);
 
@@ -91,23 +103,27 @@ function signerOf(blob: Buffer, signers: readonly Candidate[]): Sign | null {
 
 /** The daemon's agent, or a caller's where it has none or that one does not answer. */
 async function openAgent(
-  { config, caller, clock }: IdentityOptions,
+  { config, caller, files, clock }: IdentityOptions,
   skipped: string[],
 ): Promise<{ agent: Agent | null; held: Candidate[] }> {
   const { path: own, isFixed } = config.agent;
   const paths = [own, ...(isFixed ? [] : caller.agents)].filter((path) => path !== null);
   for (const path of new Set(paths)) {
-    const agent = new Agent(path, clock);
+    let agent: Agent | undefined;
     try {
-      const keys = await agent.keys();
+      // connect() looks it up on the event loop: a directory that does not answer must not have everybody wait.
+      await files.exists(path);
+      agent = new Agent(path, clock);
+      const asked = agent;
+      const keys = await asked.keys();
       const held = keys.map(({ blob, comment }) => ({
         label: `agent key ${comment || "without comment"} (${shownKey(blob)})`,
         blob,
-        sign: agentSigner(agent, blob, caller),
+        sign: agentSigner(asked, blob, caller),
       }));
-      return { agent, held };
+      return { agent: asked, held };
     } catch (error) {
-      agent.close();
+      agent?.close();
       skipped.push(`agent ${path}: ${messageOf(error)}`);
     }
   }
@@ -210,11 +226,11 @@ class Opening {
 async function withCertificates(
   keys: readonly Candidate[],
   files: readonly KeyFile[],
-  config: HostConfig,
+  certificateIn: CertificateIn | null,
 ): Promise<Candidate[]> {
   const all = keys.map(async (key, index): Promise<Candidate[]> => {
     const path = files[index]?.path ?? "";
-    const blob = config.certificateFiles.length > 0 ? null : await publicKeyIn(`${path}-cert.pub`);
+    const blob = (await certificateIn?.(`${path}-cert.pub`)) ?? null;
     return isUserCertificate(blob)
       ? [key, { label: `${path}-cert.pub (${shownKey(blob)})`, blob, sign: null }]
       : [key];
@@ -222,9 +238,14 @@ async function withCertificates(
   return (await Promise.all(all)).flat();
 }
 
-async function certificatesOf(config: HostConfig, skipped: string[]): Promise<Candidate[]> {
+async function certificatesOf(
+  config: HostConfig,
+  certificateIn: CertificateIn,
+  skipped: string[],
+): Promise<Candidate[]> {
   const all = config.certificateFiles.map(async (path): Promise<Candidate[]> => {
-    const blob = await publicKeyIn(path);
+    const blob = await certificateIn(path);
+    if (blob === undefined) return [];
     if (isUserCertificate(blob)) return [{ label: `${path} (${shownKey(blob)})`, blob, sign: null }];
     skipped.push(`${path}: it is no certificate`);
     return [];

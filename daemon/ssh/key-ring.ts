@@ -3,6 +3,7 @@ import { createHmac, randomBytes } from "node:crypto";
 import type { Clock } from "../../shared/clock.ts";
 import { messageOf } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
+import type { Files } from "../files.ts";
 import { bareKey, type Sign } from "./offer.ts";
 import { OwnAgent, type OwnAgentOptions, ToolFailure } from "./own-agent.ts";
 import { decrypt, signWith } from "./private-key.ts";
@@ -24,6 +25,7 @@ export interface KeyToOpen {
 }
 
 export interface KeyRingOptions extends OwnAgentOptions {
+  files: Files;
   log: Log;
 }
 
@@ -49,6 +51,7 @@ export class KeyRing {
   readonly #agent: OwnAgent;
   readonly #clock: Clock;
   readonly #env: NodeJS.ProcessEnv;
+  readonly #files: Files;
   readonly #log: Log;
   readonly #entries = new Map<string, Entry>();
   readonly #secret = randomBytes(32);
@@ -59,6 +62,7 @@ export class KeyRing {
     this.#agent = new OwnAgent(options);
     this.#clock = options.clock;
     this.#env = options.env;
+    this.#files = options.files;
     this.#log = options.log;
   }
 
@@ -112,7 +116,14 @@ export class KeyRing {
       if (!(error instanceof ToolFailure)) throw error;
       this.#log.warn({ path, why: messageOf(error) }, "identity opened without ssh-add");
     }
-    const key = await decrypt({ path, passphrase, env: this.#env, clock: this.#clock, signal });
+    const key = await decrypt({
+      path,
+      passphrase,
+      files: this.#files,
+      env: this.#env,
+      clock: this.#clock,
+      signal,
+    });
     if (!key.blob.equals(entry.blob)) throw otherKey(path);
     return { isThere: async () => true, sign: (data, algorithm) => signWith(key, data, algorithm) };
   }

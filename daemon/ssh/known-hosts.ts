@@ -1,8 +1,5 @@
 // Which host keys are known: sshd(8) "SSH_KNOWN_HOSTS FILE FORMAT", read and judged as OpenSSH does (hostfile.c, sshconnect.c).
-import { createHmac, randomBytes } from "node:crypto";
-import { mkdir, open, readFile } from "node:fs/promises";
-import { dirname } from "node:path";
-import { errnoOf, messageOf, TundError } from "../../shared/errors.ts";
+import { createHmac } from "node:crypto";
 import { keyType, keyTypeOf } from "./host-key.ts";
 
 /** A line that names a key. */
@@ -15,6 +12,10 @@ export interface KnownHost {
   hosts: string;
   /** the key as it is on the wire (RFC 4253 section 6.6) */
   key: Buffer;
+  /** the names that were looked for where the line was found, and whether it names them */
+  names?: ReadonlyMap<string, boolean>;
+  /** where it is in its file, in bytes, with the end of the line */
+  span?: { from: number; to: number };
 }
 
 /** What the files say of a key; `file` and `line` are where, for `changed` one that has another key. */
@@ -29,47 +30,42 @@ export const lookupName = (host: string, port: number): string =>
 const DEFAULT_PORT = 22;
 
 /** ASCII alone, as in C: a name with other letters must stay of the same length and bytes. */
-const lowerCase = (text: string): string => text.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
+export const lowerCase = (text: string): string =>
+  text.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase());
 
-/**
- * Reads known_hosts files in their order. Lines that make no sense are skipped, as ssh skips them; a file that is not
- * there holds nothing; one that cannot be read is told of in `problems`.
- */
-export async function readKnownHosts(
-  files: readonly string[],
-): Promise<{ hosts: KnownHost[]; problems: string[] }> {
-  const problems: string[] = [];
-  const read = files.map(async (file) => {
-    try {
-      return parseKnownHosts(file, await readFile(file, "utf8"));
-    } catch (error) {
-      if (!["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "")) problems.push(messageOf(error));
-      return [];
-    }
-  });
-  return { hosts: (await Promise.all(read)).flat(), problems };
-}
-
-/** Reads the text of a known_hosts file; `file` is only remembered. Never throws. */
+/** Reads lines of known hosts; `file` is only remembered. Lines that make no sense are skipped, as ssh does. Never throws. */
 export function parseKnownHosts(file: string, text: string): KnownHost[] {
   return text.split("\n").flatMap((line, index) => {
-    const parsed = parseLine(line);
-    return parsed === null ? [] : [{ file, line: index + 1, ...parsed }];
+    const read = fieldsOf(line);
+    const key = read && keyOf(read);
+    if (read === null || key === null) return [];
+    return [{ file, line: index + 1, marker: read.marker, hosts: read.hosts, key }];
   });
 }
 
-function parseLine(line: string): Omit<KnownHost, "file" | "line"> | null {
-  const words = line.split(/[ \t\r]+/).filter((word) => word !== "");
-  const [first = "#"] = words;
-  if (first.startsWith("#")) return null;
-  const marker = first === "@cert-authority" || first === "@revoked" ? first : null;
-  if (marker !== null) words.shift();
-  const [hosts = "", type = "", base64 = ""] = words;
+/** The words of a line that names a key. */
+export interface Fields {
+  marker: KnownHost["marker"];
+  hosts: string;
+  type: string;
+  base64: string;
+}
+
+const words =
+  /^[ \t\r]*(?:(@cert-authority|@revoked)[ \t\r]+)?([^ \t\r]+)[ \t\r]+([^ \t\r]+)[ \t\r]+([^ \t\r]+)/;
+
+/** Reads a line as far as its words. Gives null for a comment, and for what makes no sense. */
+export function fieldsOf(line: string): Fields | null {
+  const [, marker = null, hosts = "", type = "", base64 = ""] = words.exec(line) ?? [];
   // Another marker, or a second one: what it would mean nobody knows, so the line means nothing.
-  if (hosts.startsWith("@")) return null;
+  if (hosts === "" || hosts.startsWith("@") || (marker === null && hosts.startsWith("#"))) return null;
+  return { marker: marker as KnownHost["marker"], hosts, type, base64 };
+}
+
+/** The key of a line, or null where it is none: the line means nothing then. */
+export function keyOf({ type, base64 }: Fields): Buffer | null {
   const key = decodeBase64(base64);
-  if (key === null || keyType(key) !== keyTypeOf(type)) return null;
-  return { marker, hosts, key };
+  return key === null || keyType(key) !== keyTypeOf(type) ? null : key;
 }
 
 // Buffer.from takes whatever looks a little like base64.
@@ -93,7 +89,17 @@ const nameOf = ({ host, port, hostKeyAlias }: HostName): string =>
 export const recordName = (name: HostName): string => nameOf(name);
 
 /** Whether a line names this host. */
-export const namesIt = ({ hosts }: KnownHost, name: HostName): boolean => namesHost(hosts, nameOf(name));
+export const namesIt = (line: KnownHost, name: HostName): boolean => hasName(line, nameOf(name));
+
+/** The names that lines are looked for by when a key of this host is to be judged. */
+export const lookupNames = (name: HostName): string[] =>
+  name.hostKeyAlias !== null || name.port === DEFAULT_PORT
+    ? [nameOf(name)]
+    : [nameOf(name), nameOf({ ...name, port: DEFAULT_PORT })];
+
+/** A hash takes its time: what is known of a line already is not computed again. */
+const hasName = (line: KnownHost, name: string): boolean =>
+  line.names?.get(name) ?? namesHost(line.hosts, name);
 
 /**
  * Judges a server's plain key as OpenSSH does: in any file it is known; a host with other keys, of whatever type, has
@@ -109,7 +115,7 @@ export function verdict(known: readonly KnownHost[], { key, ...name }: HostName 
 }
 
 function verdictFor(known: readonly KnownHost[], name: string, key: Buffer): Verdict {
-  const ofHost = known.filter(({ marker, hosts }) => marker !== "@cert-authority" && namesHost(hosts, name));
+  const ofHost = known.filter((one) => one.marker !== "@cert-authority" && hasName(one, name));
   const plain = ofHost.filter(({ marker }) => marker === null);
   const same = (one: KnownHost) => one.key.equals(key);
   const sameType = (one: KnownHost) => keyType(one.key) === keyType(key);
@@ -123,10 +129,11 @@ function verdictFor(known: readonly KnownHost[], name: string, key: Buffer): Ver
 
 /** The keys of authorities that may certify this host; one that is revoked for it may not. */
 export function authorities(known: readonly KnownHost[], name: HostName): Buffer[] {
-  const ofHost = known.filter(({ hosts }) => namesHost(hosts, nameOf(name)));
-  const isRevoked = (key: Buffer) => ofHost.some((one) => one.marker === "@revoked" && one.key.equals(key));
+  const ofHost = known.filter((one) => namesIt(one, name));
+  const text = ({ key }: KnownHost) => key.toString("latin1");
+  const revoked = new Set(ofHost.filter(({ marker }) => marker === "@revoked").map(text));
   return ofHost
-    .filter(({ marker, key }) => marker === "@cert-authority" && !isRevoked(key))
+    .filter((one) => one.marker === "@cert-authority" && !revoked.has(text(one)))
     .map(({ key }) => key);
 }
 
@@ -142,7 +149,7 @@ export function knownKeyTypes(
   { hostname, port, hostKeyAlias }: { hostname: string; port: number; hostKeyAlias: string | null },
 ): Set<string> {
   const name = nameOf({ host: hostname, port, hostKeyAlias });
-  const plain = known.filter(({ marker, hosts }) => marker === null && namesHost(hosts, name));
+  const plain = known.filter((one) => one.marker === null && hasName(one, name));
   return new Set(plain.flatMap(({ key }) => keyType(key) ?? []));
 }
 
@@ -156,7 +163,7 @@ export function preferKnown(algorithms: readonly string[], types: ReadonlySet<st
 }
 
 /** Whether a line's hosts field names this host; `name` is in lower case. */
-function namesHost(hosts: string, name: string): boolean {
+export function namesHost(hosts: string, name: string): boolean {
   if (hosts.startsWith("|")) return matchesHash(hosts, name);
   const patterns = lowerCase(hosts).split(",");
   const matches = (pattern: string) => matchesPattern(name, pattern);
@@ -164,15 +171,24 @@ function namesHost(hosts: string, name: string): boolean {
   return !negated.some(matches) && patterns.some((pattern) => !pattern.startsWith("!") && matches(pattern));
 }
 
-const SALT_BYTES = 20; // as long as the digest; OpenSSH takes no other
+/** As long as the digest; OpenSSH takes no other. */
+export const SALT_BYTES = 20;
+const HASHED = /^\|1\|([^|]{28})\|[^|]{28}$/;
 
-function matchesHash(hosts: string, name: string): boolean {
-  const [, version, salt = ""] = hosts.split("|");
-  const bytes = decodeBase64(salt);
-  return version === "1" && bytes?.length === SALT_BYTES && hashedName(name, bytes) === hosts;
+/** The salt of a hashed hosts field; null for one that is none. */
+export function saltOf(hosts: string): Buffer | null {
+  const [, text = ""] = HASHED.exec(hosts) ?? [];
+  const salt = decodeBase64(text);
+  return salt?.length === SALT_BYTES ? salt : null;
 }
 
-const hashedName = (name: string, salt: Buffer): string =>
+function matchesHash(hosts: string, name: string): boolean {
+  const salt = saltOf(hosts);
+  return salt !== null && hashedName(name, salt) === hosts;
+}
+
+/** The hosts field of a name under a salt of 20 bytes (HashKnownHosts). */
+export const hashedName = (name: string, salt: Buffer): string =>
   `|1|${salt.toString("base64")}|${createHmac("sha1", salt).update(name).digest("base64")}`;
 
 /**
@@ -195,42 +211,4 @@ export function matchesPattern(text: string, pattern: string): boolean {
     } else return false;
   }
   return /^\**$/.test(pattern.slice(inPattern));
-}
-
-export interface NewKnownHost {
-  /** as `lookupName` gives it, or the alias */
-  name: string;
-  key: Buffer;
-  /** whether to hide the name (HashKnownHosts) */
-  hash: boolean;
-}
-
-// A name with `*` or `,` in it would have the key trusted for hosts that nobody was asked about (sshconnect.c).
-const recordable = /^(?:[^\s\p{Cc}@?*#[\]|'"\\,!]+|\[[^\s\p{Cc}@?*#[\]|'"\\,!]+\]:[0-9]+)$/u;
-
-/** The line for a key, without an end of line. @throws TundError INVALID_REQUEST for a name that would mean other hosts as well */
-export function knownHostLine({ name, key, hash }: NewKnownHost): string {
-  const type = keyType(key);
-  const host = lowerCase(name);
-  if (type === null || !recordable.test(host))
-    throw new TundError("INVALID_REQUEST", `'${name}' cannot be recorded as the name of a host`);
-  return `${hash ? hashedName(host, randomBytes(SALT_BYTES)) : host} ${type} ${key.toString("base64")}`;
-}
-
-/**
- * Adds a line to a known_hosts file, in one write; the file (0600) and its directory (0700) are made if need be.
- * @throws TundError INVALID_REQUEST for a name that would mean other hosts as well, and what the file system throws
- */
-export async function appendKnownHost(file: string, wanted: NewKnownHost): Promise<void> {
-  const line = `${knownHostLine(wanted)}\n`;
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  const handle = await open(file, "a+", 0o600);
-  try {
-    const { size } = await handle.stat();
-    const last = Buffer.alloc(1, "\n");
-    if (size > 0) await handle.read(last, 0, 1, size - 1);
-    await handle.appendFile(last.toString() === "\n" ? line : `\n${line}`);
-  } finally {
-    await handle.close();
-  }
 }

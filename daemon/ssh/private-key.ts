@@ -1,10 +1,11 @@
 // Private keys in files: PEM and OpenSSH's own format, encrypted or not, and signatures with them.
+import type { BigIntStats } from "node:fs";
 import { createPrivateKey, type KeyObject, sign, type SignKeyObjectInput } from "node:crypto";
-import { open } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { type ParsedKey, utils } from "ssh2";
 import type { Clock } from "../../shared/clock.ts";
 import { errnoOf, messageOf } from "../../shared/errors.ts";
+import { FileError, type Files } from "../files.ts";
 import { keyType } from "./host-key.ts";
 import { runTool } from "./tool.ts";
 import { mpint, Reader, sshString } from "../wire-format.ts";
@@ -17,7 +18,6 @@ const MOST_BYTES = 1024 * 1024;
 // The largest private key that ssh-keygen makes, RSA of 16384 bits, has 13 KB. To look through a MiB that is none can take
 // ssh2's parser 60 ms, in which nobody else is served.
 const MOST_PRIVATE_BYTES = 64 * 1024;
-const READ_BYTES = 16 * 1024;
 // A key derivation takes as long as its owner wanted it to: a hundred rounds are about a second.
 export const OPEN_DEADLINE_MS = 60_000;
 
@@ -38,31 +38,38 @@ export interface KeyFile {
   isEncrypted: boolean;
   /** why it is of no use by itself */
   problem: string | null;
+  /** it did not answer, and may do so another time */
+  isStalled: boolean;
 }
 
 /** Reads an identity file. Gives null when there is nothing by that name; never throws. */
-export async function readKeyFile(path: string): Promise<KeyFile | null> {
-  const beside = await publicKeyIn(`${path}.pub`);
+export async function readKeyFile(path: string, files: Files): Promise<KeyFile | null> {
+  const reading = files.read(path, MOST_PRIVATE_BYTES).catch((error: unknown) => ({ error }));
+  const beside = await publicKeyIn(`${path}.pub`, files).catch(() => null);
   const file = (more: Partial<KeyFile>): KeyFile => ({
     path,
     blob: beside,
     privateKey: null,
     isEncrypted: false,
     problem: null,
+    isStalled: false,
     ...more,
   });
-  try {
-    const { text, mode, uid } = await readBounded(path, MOST_PRIVATE_BYTES);
-    const found = file(contentOf(text, beside));
-    // As ssh: a key that others can read is not used (authfile.c, sshkey_perm_ok).
-    if (found.problem !== null || (mode & 0o077) === 0 || uid !== process.getuid?.()) return found;
-    const shown = (mode & 0o777).toString(8).padStart(4, "0");
-    return file({ problem: `its permissions ${shown} are too open: chmod 600 ${path}` });
-  } catch (error) {
+  const read = await reading;
+  if ("error" in read) {
+    const { error } = read;
+    if (error instanceof FileError) return file({ problem: error.why, isStalled: error.isStalled });
     if (errnoOf(error) !== "ENOENT") return file({ problem: messageOf(error) });
     return beside === null
       ? null
       : file({ problem: "there is only its public half, and no agent holds the other" });
+  }
+  try {
+    const found = file(contentOf(read.content.toString(), beside));
+    const problem = found.problem ?? tooOpen(path, read.stats);
+    return problem === null ? found : file({ ...found, privateKey: null, isEncrypted: false, problem });
+  } catch (error) {
+    return file({ problem: messageOf(error) });
   }
 }
 
@@ -89,35 +96,28 @@ function contentOf(text: string, beside: Buffer | null): Partial<KeyFile> {
     : { blob, problem: "it is a public key, and no agent holds its private half" };
 }
 
-/** @throws Error when it cannot be read, or is larger than any key */
-async function readBounded(path: string, most: number): Promise<{ text: string; mode: number; uid: number }> {
-  const file = await open(path);
-  try {
-    const { mode, uid } = await file.stat();
-    const chunks: Buffer[] = [];
-    // By what comes: a device says nothing of its size, and a file may grow.
-    for (let left = most; ;) {
-      const { bytesRead, buffer } = await file.read(Buffer.alloc(READ_BYTES));
-      if (bytesRead === 0) return { text: Buffer.concat(chunks).toString(), mode, uid };
-      if ((left -= bytesRead) < 0) throw new Error("it is larger than any key");
-      chunks.push(buffer.subarray(0, bytesRead));
-    }
-  } finally {
-    await file.close();
-  }
+// As ssh: a key that others can read is not used (authfile.c, sshkey_perm_ok).
+function tooOpen(path: string, { mode, uid }: BigIntStats): string | null {
+  if ((mode & 0o077n) === 0n || Number(uid) !== process.getuid?.()) return null;
+  const shown = (mode & 0o777n).toString(8).padStart(4, "0");
+  return `its permissions ${shown} are too open: chmod 600 ${path}`;
 }
 
 const first = (parsed: ParsedKey | ParsedKey[] | Error): ParsedKey | Error =>
   Array.isArray(parsed) ? (parsed[0] ?? new Error("it holds no key")) : parsed;
 
-/** The public key in a file of one line; null when there is none. A certificate counts as its own blob. */
-export async function publicKeyIn(path: string): Promise<Buffer | null> {
+/**
+ * The public key in a file of one line; null when there is none. A certificate counts as its own blob.
+ * @throws FileError for what is no regular file, or does not answer
+ */
+export async function publicKeyIn(path: string, files: Files): Promise<Buffer | null> {
   try {
-    const { text } = await readBounded(path, MOST_BYTES);
-    const [, type, base64 = ""] = /^\s*(\S+)\s+(\S+)/.exec(text) ?? [];
+    const { content } = await files.read(path, MOST_BYTES);
+    const [, type, base64 = ""] = /^\s*(\S+)\s+(\S+)/.exec(content.toString()) ?? [];
     const blob = Buffer.from(base64, "base64");
     return keyType(blob) === type ? blob : null;
-  } catch {
+  } catch (error) {
+    if (error instanceof FileError) throw error;
     return null;
   }
 }
@@ -148,6 +148,7 @@ function unreadable(text: string, error: Error): string {
 export interface DecryptOptions {
   path: string;
   passphrase: string;
+  files: Files;
   env: NodeJS.ProcessEnv;
   clock: Clock;
   /** ends it */
@@ -170,8 +171,8 @@ stdout.write(JSON.stringify(
  * Opens an encrypted key without OpenSSH's tools, in a process of its own: it takes half a second of processor time.
  * @throws WrongPassphrase; Error when it cannot be read, or it takes more than a minute
  */
-export async function decrypt({ path, passphrase, ...rest }: DecryptOptions): Promise<PrivateKey> {
-  const { text } = await readBounded(path, MOST_PRIVATE_BYTES);
+export async function decrypt({ path, passphrase, files, ...rest }: DecryptOptions): Promise<PrivateKey> {
+  const text = (await files.read(path, MOST_PRIVATE_BYTES)).content.toString();
   const parser = createRequire(__filename).resolve("ssh2");
   const { code, stdout, stderr } = await runTool(process.execPath, ["-e", OPEN, parser], {
     ...rest,

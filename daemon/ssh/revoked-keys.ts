@@ -1,9 +1,12 @@
 // RevokedHostKeys of ssh_config(5): a list of public keys, or a key revocation list (ssh-keygen -k), which ssh-keygen reads.
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { errnoOf, messageOf, TundError } from "../../shared/errors.ts";
+import { FileError, type Files, type OpenFile, versionOf } from "../files.ts";
+import { goThrough, type Line } from "../lines.ts";
+import type { Turns } from "../turns.ts";
 import { parseCertificate } from "./certificate.ts";
 import { keyType } from "./host-key.ts";
 
@@ -12,30 +15,52 @@ const DEADLINE_MS = 10_000;
 
 /**
  * Whether a file revokes a host key, or the authority of a certificate.
- * @throws TundError HOST_KEY_REVOKED when it cannot be told: ssh refuses every key then
+ * @throws TundError when it cannot be told, since ssh refuses every key then: HOST_KEY_REVOKED, HOST_CONFIG_FAILED when it may
+ * be told another time
  */
-export async function isRevokedBy(file: string, key: Buffer): Promise<boolean> {
+export async function isRevokedBy(
+  file: string,
+  key: Buffer,
+  { files, slices }: { files: Files; slices: Turns },
+): Promise<boolean> {
   try {
-    const content = await readFile(file);
-    if (content.subarray(0, KRL_MAGIC.length).toString("latin1") === KRL_MAGIC)
-      return await isInKrl(file, key);
-    const authority = parseCertificate(key)?.authority;
-    const bare = parseCertificate(key)?.key ?? key;
-    return listed(content.toString("utf8")).some((one) => one.equals(bare) || authority?.equals(one));
+    return (await files.use(file, (open) => isListed(open, key, slices))) ?? (await isInKrl(file, key));
   } catch (error) {
-    const message = `no host key is taken while RevokedHostKeys ${file} cannot be read: ${messageOf(error)}`;
-    throw new TundError("HOST_KEY_REVOKED", message, { cause: error });
+    const why = error instanceof FileError ? error.why : messageOf(error);
+    const message = `no host key is taken while RevokedHostKeys ${file} cannot be read: ${why}`;
+    const mayBeOver = error instanceof FileError && error.isStalled;
+    throw new TundError(mayBeOver ? "HOST_CONFIG_FAILED" : "HOST_KEY_REVOKED", message, { cause: error });
   }
 }
 
-const listed = (text: string): Buffer[] =>
-  text.split("\n").flatMap((line) => {
-    const words = line.trim().split(/\s+/);
-    const at = words.findIndex(
-      (word, index) => keyType(Buffer.from(words[index + 1] ?? "", "base64")) === word,
-    );
-    return line.startsWith("#") || at === -1 ? [] : [Buffer.from(words[at + 1] ?? "", "base64")];
-  });
+/** Whether a list has a key; null: it is a key revocation list. */
+async function isListed(file: OpenFile, key: Buffer, slices: Turns): Promise<boolean | null> {
+  const authority = parseCertificate(key)?.authority;
+  const bare = parseCertificate(key)?.key ?? key;
+  const head = Buffer.alloc(KRL_MAGIC.length);
+  const start = head.toString("latin1", 0, await file.read(head));
+  if (start === KRL_MAGIC) return null;
+  let found = false;
+  const look = ({ text }: Line) => {
+    const one = keyIn(text);
+    found = one !== null && (one.equals(bare) || authority?.equals(one) === true);
+    return found ? "enough" : undefined;
+  };
+  await goThrough(file, slices, look, start);
+  if (versionOf(await file.statsNow()) !== versionOf(file.stats))
+    throw new FileError(file.path, "it was changed while it was read", true);
+  return found;
+}
+
+function keyIn(line: string): Buffer | null {
+  if (line.startsWith("#")) return null;
+  const words = line.trim().split(/\s+/);
+  for (const [index, word] of words.entries()) {
+    const blob = Buffer.from(words[index + 1] ?? "", "base64");
+    if (keyType(blob) === word) return blob;
+  }
+  return null;
+}
 
 async function isInKrl(file: string, key: Buffer): Promise<boolean> {
   const directory = await mkdtemp(join(tmpdir(), "tund-"));

@@ -1,22 +1,19 @@
 // UpdateHostKeys of ssh_config(5): a server that is known tells of its other keys, and which it has no more (PROTOCOL 2.5).
-import { chmod, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, rename, rm, writeFile } from "node:fs/promises";
 import { messageOf } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
+import type { Files } from "../files.ts";
 import { type HostConfig, hostNameOf } from "./host-config.ts";
 import { isSignedBy } from "./certificate.ts";
-import type { HostKeyConfig } from "./host-key-config.ts";
+import type { HostKeyFiles } from "./host-key-files.ts";
 import type { HostVerifier } from "./host-verifier.ts";
 import { keyType } from "./host-key.ts";
-import {
-  type HostName,
-  type KnownHost,
-  knownHostLine,
-  namesIt,
-  parseKnownHosts,
-  recordName,
-} from "./known-hosts.ts";
+import { type KnownHost, namesIt, parseKnownHosts, recordName } from "./known-hosts.ts";
+import { knownHostLine } from "./known-hosts-record.ts";
 import type { SshClient } from "./ssh2/client.ts";
 import { Reader, sshString } from "../wire-format.ts";
+
+const MOST_BYTES = 64 * 1024 * 1024;
 
 interface Update {
   add: Buffer[];
@@ -31,56 +28,75 @@ const comparable = /^(ssh-ed25519|ssh-rsa|ecdsa-sha2-)/;
  * has patterns, a marker or several other names, nor where an old key is known under another name. Null for nothing.
  * @param keys all that the server has, each proven
  */
-function updateOf(known: readonly KnownHost[], name: HostName, keys: readonly Buffer[]): Update | null {
+async function updateOf(
+  { known, config, hostKeyFiles }: Keeping,
+  keys: readonly Buffer[],
+): Promise<Update | null> {
+  const name = hostNameOf(config);
   const ofHost = known.filter((one) => namesIt(one, name));
   if (!ofHost.every(isSimple)) return null;
   const add = keys.filter((key) => !ofHost.some((one) => one.key.equals(key)));
   const old = ofHost.filter(
     (one) => comparable.test(keyType(one.key) ?? "") && !keys.some((key) => key.equals(one.key)),
   );
-  const elsewhere = known.filter((one) => !ofHost.includes(one));
-  if ([...add, ...old.map(({ key }) => key)].some((key) => elsewhere.some((one) => one.key.equals(key))))
-    return null;
-  return add.length + old.length === 0 ? null : { add, remove: old };
+  if (add.length + old.length === 0) return null;
+  const touched = [...add, ...old.map(({ key }) => key)];
+  const { hosts } = await hostKeyFiles.find(config.knownHostsFiles, name, touched);
+  const elsewhere = [...known, ...hosts].filter((one) => !namesIt(one, name));
+  const isElsewhere = touched.some((key) => elsewhere.some((one) => one.key.equals(key)));
+  return isElsewhere ? null : { add, remove: old };
 }
 
 const isSimple = ({ marker, hosts }: KnownHost): boolean => marker === null && !/[*?!]|,.*,/.test(hosts);
 
 /** Writes the file anew, whole. @throws what the file system throws; the file is as it was then */
-async function writeUpdate(
-  file: string,
-  { add, remove }: Update,
-  name: HostName,
-  { hashKnownHosts }: Pick<HostKeyConfig, "hashKnownHosts">,
-): Promise<void> {
-  const text = await readFile(file, "utf8");
-  const dropped = new Set(
-    parseKnownHosts(file, text)
-      .filter((one) => remove.some(({ key }) => key.equals(one.key)) && namesIt(one, name))
-      .map(({ line }) => line),
-  );
-  const kept = text.split("\n").filter((_, index) => !dropped.has(index + 1));
-  if (kept.at(-1) === "") kept.pop();
-  const added = add.map((key) => knownHostLine({ name: recordName(name), key, hash: hashKnownHosts }));
+async function writeUpdate(file: string, { add, remove }: Update, keeping: Keeping): Promise<void> {
+  const { config, files, hostKeyFiles } = keeping;
+  const name = hostNameOf(config);
+  const { hosts } = await hostKeyFiles.find([file], name);
+  const { content, stats } = await files.read(file, MOST_BYTES);
+  const dropped = hosts.filter((one) => namesIt(one, name) && remove.some(({ key }) => key.equals(one.key)));
+  const kept = without(content, dropped);
+  const isEnded = kept.at(-1)?.at(-1) === NEWLINE || kept.length === 0;
+  const added = add.map((key) => knownHostLine({ name: recordName(name), key, hash: config.hashKnownHosts }));
   const fresh = `${file}.${process.pid}`;
   try {
-    await writeFile(fresh, [...kept, ...added].map((line) => `${line}\n`).join(""), {
-      mode: 0o600,
-      flag: "wx",
-    });
-    await chmod(fresh, (await stat(file)).mode & 0o777);
+    const text = `${isEnded ? "" : "\n"}${added.map((line) => `${line}\n`).join("")}`;
+    await writeFile(fresh, [...kept, Buffer.from(text)], { mode: 0o600, flag: "wx" });
+    await chmod(fresh, Number(stats.mode) & 0o777);
     // Somebody may have added a line meanwhile: theirs must not be lost.
-    if ((await readFile(file, "utf8")) !== text) throw new Error(`${file} was changed meanwhile`);
+    if (!(await files.read(file, MOST_BYTES)).content.equals(content)) throw changed(file);
     await rename(fresh, file);
   } finally {
     await rm(fresh, { force: true });
   }
 }
 
+const NEWLINE = 0x0a;
+
+const changed = (file: string): Error => new Error(`${file} was changed meanwhile`);
+
+/** The parts of a file that are left when lines of it are taken out. @throws Error when they are not there any more */
+function without(content: Buffer, lines: readonly KnownHost[]): Buffer[] {
+  const parts: Buffer[] = [];
+  let end = 0;
+  for (const { file, hosts, key, span } of lines) {
+    const { from = 0, to = 0 } = span ?? {};
+    const [there] = parseKnownHosts(file, content.toString("utf8", from, to));
+    const isWhole = from === 0 || content[from - 1] === NEWLINE;
+    if (!isWhole || there?.hosts !== hosts || !there.key.equals(key)) throw changed(file);
+    parts.push(content.subarray(end, from));
+    end = to;
+  }
+  return [...parts, content.subarray(end)].filter((part) => part.length > 0);
+}
+
 export interface Keeping {
   config: HostConfig;
   known: readonly KnownHost[];
   verifier: HostVerifier;
+  files: Files;
+  hostKeyFiles: HostKeyFiles;
   log: Log;
 }
 
@@ -92,7 +108,7 @@ export function keepHostKeys(client: SshClient, keeping: Keeping): void {
     const file = config.userKnownHostsFile;
     // Vouched for by an authority, a command or a file that is not the user's: theirs is not to be changed.
     if (file === null || verifier.knownBy?.file !== file) return;
-    follow(client, file, keys, keeping).catch((error: unknown) =>
+    follow(client, file, { keys, keeping }).catch((error: unknown) =>
       log.warn({ file, error: messageOf(error) }, "cannot update the host keys"),
     );
   });
@@ -101,17 +117,16 @@ export function keepHostKeys(client: SshClient, keeping: Keeping): void {
 async function follow(
   client: SshClient,
   file: string,
-  all: readonly Buffer[] | null,
-  { config, known, log }: Keeping,
+  { keys: all, keeping }: { keys: readonly Buffer[] | null; keeping: Keeping },
 ): Promise<void> {
   if (all === null) throw new Error("the server's list of its keys makes no sense");
   const keys = all.filter((key) => comparable.test(keyType(key) ?? ""));
   if (keys.length === 0) return;
   await proveKeys(client, keys);
-  const update = updateOf(known, hostNameOf(config), keys);
+  const update = await updateOf(keeping, keys);
   if (update === null) return;
-  await writeUpdate(file, update, hostNameOf(config), config);
-  log.info({ file, added: update.add.length, removed: update.remove.length }, "host keys updated");
+  await writeUpdate(file, update, keeping);
+  keeping.log.info({ file, added: update.add.length, removed: update.remove.length }, "host keys updated");
 }
 
 const PROVE = "hostkeys-prove-00@openssh.com";

@@ -1,5 +1,6 @@
 // Files that are not what they should be: the saved state, known hosts, ssh_config and what it comes to, identities,
 // certificates, and what an agent answers.
+import { makeOutside } from "../support/outside.ts";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, it } from "vitest";
@@ -176,6 +177,7 @@ describe("What ssh -G says", () => {
           person,
           configFile: null,
           controlPath: null,
+          files: makeOutside().files,
           run: async () => mutated,
         });
         try {

@@ -1,4 +1,5 @@
 // Identities, certificates and agents that are not what they should be.
+import { makeOutside } from "../support/outside.ts";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { chmod, writeFile } from "node:fs/promises";
@@ -84,7 +85,7 @@ describe("An identity", () => {
     const path = at("found");
     await writeFile(path, text());
     await chmod(path, 0o600);
-    const file = await readKeyFile(path);
+    const file = await readKeyFile(path, makeOutside().files);
     expect(file?.problem).toMatch(/^[^\n]+$/);
   });
 
@@ -126,12 +127,14 @@ const noKey = Buffer.concat([
   fields(Buffer.alloc(51), Buffer.alloc(136)),
 ]);
 
+const { files } = makeOutside();
+
 /** Whether a file of that text is read. The keys are others each time, so that the seed alone does not bring it again. */
 async function expectTold(path: string, text: Buffer): Promise<void> {
   await writeFile(path, text);
   await chmod(path, 0o600);
   try {
-    if ((await readKeyFile(path)) === null) throw new Error("it was not seen");
+    if ((await readKeyFile(path, files)) === null) throw new Error("it was not seen");
   } catch (error) {
     if (error instanceof Error) error.stack += `\nthe file: ${text.toString("base64")}`;
     throw error;

@@ -2,9 +2,11 @@
 import type { Caller } from "../../daemon/ssh/caller.ts";
 import { connect } from "../../daemon/ssh/connect.ts";
 import { HostResolver } from "../../daemon/ssh/host-config.ts";
+import { KeyRing } from "../../daemon/ssh/key-ring.ts";
 import { WindowBudget } from "../../daemon/ssh/receive-window.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { TundError } from "../../shared/errors.ts";
+import { makeOutside } from "../support/outside.ts";
 import { silent } from "../support/silent-log.ts";
 import type { HostileServer } from "./server.ts";
 
@@ -15,6 +17,8 @@ const person: Caller = {
   ask: async () => "secret",
   remembers: () => false,
   forget: () => undefined,
+  keepKey: () => false,
+  keptKey: () => undefined,
   tell: () => undefined,
 };
 
@@ -28,10 +32,26 @@ export type LogIn = () => Promise<TundError | null>;
 
 /** How to log in to a server. */
 export async function loginsTo({ sshConfig }: HostileServer): Promise<LogIn> {
+  const outside = makeOutside();
   const who = { home: "/nonexistent", uid: 0, username: "me", env: {} };
-  const resolver = new HostResolver({ person: who, configFile: sshConfig, controlPath: null });
+  const resolver = new HostResolver({
+    person: who,
+    configFile: sshConfig,
+    controlPath: null,
+    files: outside.files,
+  });
   const config = await resolver.resolve("hostile");
-  const fixed = { config, caller: person, clock: systemClock, log: silent, isAesFast: true };
+  const settings = { directory: "/nonexistent", askpass: "/nonexistent", env: {}, clock: systemClock };
+  const keyRing = new KeyRing({ ...settings, files: outside.files, log: silent });
+  const fixed = {
+    ...outside,
+    config,
+    caller: person,
+    keyRing,
+    clock: systemClock,
+    log: silent,
+    isAesFast: true,
+  };
   const attempt = async (signal: AbortSignal): Promise<TundError | null> => {
     try {
       const connection = await connect({ ...fixed, windowBudget: new WindowBudget(0), signal });

@@ -1,4 +1,5 @@
 // What opens identities, with ssh-add programs that do not do as they should, and a clock of the test's.
+import { makeOutside } from "../support/outside.ts";
 import { appendFileSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -23,6 +24,7 @@ async function makeRing(scripts: Scripts, keys = 1) {
     directory: join(directory.path, "agent"),
     askpass: resolve("daemon/ssh/askpass.sh"),
     env: { ...process.env, PATH: path.PATH },
+    files: makeOutside().files,
     clock,
     log: silent,
   });

@@ -2,7 +2,8 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { lookupName, readKnownHosts, type Verdict, verdict } from "../../daemon/ssh/known-hosts.ts";
+import { lookupName, type Verdict, verdict } from "../../daemon/ssh/known-hosts.ts";
+import { makeOutside } from "../support/outside.ts";
 import { run } from "../support/run.ts";
 import { type Key, makeKey } from "../support/ssh-key.ts";
 import { type Sshd, startSshd } from "../support/sshd.ts";
@@ -72,16 +73,16 @@ describe("a server is judged as ssh judges it", () => {
     ["tabs", { user: ["\tNAME\tOWN\t"] }, "known"],
   ])("%s", async (_, layout, kind) => {
     const files = await writeFiles(layout);
-    const { hosts } = await readKnownHosts(files);
     const asked = { host: sshd.host, port: sshd.port, hostKeyAlias: layout.alias ?? null };
+    const { hosts } = await makeOutside().hostKeyFiles.find(files, asked);
     expect(verdict(hosts, { ...asked, key: own?.blob ?? Buffer.alloc(0) }).kind).toBe(kind);
     expect(await sshSays(files, layout)).toBe(kind);
   });
 
   test("but a key that is revoked for the bare host is always refused, where ssh's accept-new takes it for a new one", async () => {
     const files = await writeFiles({ user: ["@revoked 127.0.0.1 OWN"] });
-    const { hosts } = await readKnownHosts(files);
     const asked = { host: sshd.host, port: sshd.port, hostKeyAlias: null, key: own?.blob ?? Buffer.alloc(0) };
+    const { hosts } = await makeOutside().hostKeyFiles.find(files, asked);
     expect(verdict(hosts, asked).kind).toBe("revoked");
     expect(await sshSays(files, {})).toBe("revoked");
     expect(await sshSays(files, { strict: "accept-new" })).toBe("known");

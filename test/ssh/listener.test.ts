@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { listenTcp } from "../../daemon/forwards/listener.ts";
+import { makeOutside } from "../support/outside.ts";
 import { freePort } from "../support/free-port.ts";
 import { run } from "../support/run.ts";
 import { dialLoopback, refuses } from "../support/tcp.ts";
@@ -29,7 +30,11 @@ describe("a TCP listener", () => {
 
   it("resolves a name to its addresses, and accepts on each", async () => {
     const port = await freePort();
-    const listening = await listenTcp({ address: "127.0.0.2", port }, (socket) => socket.destroy());
+    const listening = await listenTcp(
+      { address: "127.0.0.2", port },
+      (socket) => socket.destroy(),
+      makeOutside(),
+    );
     expect(listening).toMatchObject({ boundTo: [`127.0.0.2:${port}`], warnings: [] });
     (await dialLoopback(port, "127.0.0.2")).destroy();
     await listening.close();
@@ -38,7 +43,7 @@ describe("a TCP listener", () => {
 
   it("says so when its name cannot be resolved, or its port needs more rights", async () => {
     await expect(
-      listenTcp({ address: "no-such-host.invalid", port: 1 }, () => undefined),
+      listenTcp({ address: "no-such-host.invalid", port: 1 }, () => undefined, makeOutside()),
     ).rejects.toMatchObject({ code: "BIND_FAILED" });
   });
 });

@@ -11,6 +11,7 @@ import { HostResolver } from "../../daemon/ssh/host-config.ts";
 import { KeyRing } from "../../daemon/ssh/key-ring.ts";
 import { WindowBudget } from "../../daemon/ssh/receive-window.ts";
 import { type Clock, systemClock } from "../../shared/clock.ts";
+import { makeOutside } from "./outside.ts";
 import { silent } from "./silent-log.ts";
 import { tempDir } from "./temp-dir.ts";
 
@@ -26,19 +27,24 @@ export async function startInProcess(sshConfig: string, clock: Clock = systemClo
   const directory = await tempDir();
   const controlPath = join(directory.path, "mux-%C");
   const person = { home: directory.path, uid: 0, username: "me", env: {} };
-  const resolver = new HostResolver({ person, configFile: sshConfig, controlPath });
+  const outside = makeOutside();
+  const { files } = outside;
+  const resolver = new HostResolver({ person, configFile: sshConfig, controlPath, files });
   const windowBudget = new WindowBudget(0);
   const keyRing = new KeyRing({
     directory: join(directory.path, "agent"),
     askpass: resolve("daemon/ssh/askpass.sh"),
     env: process.env,
+    files,
     clock,
     log: silent,
   });
   const registry: Registry = new Registry({
     serveMux: (socket, host) => serveMux(socket, host, { registry, isPersistent: false, clock, log: silent }),
     resolve: (host, options) => resolver.resolve(host, options),
-    dial: (attempt) => connect({ ...attempt, clock, windowBudget, keyRing, isAesFast: true, log: silent }),
+    dial: (attempt) =>
+      connect({ ...attempt, ...outside, clock, windowBudget, keyRing, isAesFast: true, log: silent }),
+    ...outside,
     clock,
     store: { save: () => Promise.resolve() },
     parking: { ms: 30_000, most: 256 },

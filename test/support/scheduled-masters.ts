@@ -1,4 +1,5 @@
 // The real registry over connections, ssh -G and a disk whose every answer comes when a scheduler of fast-check's says so.
+import { makeOutside } from "./outside.ts";
 import { PassThrough } from "node:stream";
 import { setImmediate as turn } from "node:timers/promises";
 import type fc from "fast-check";
@@ -105,6 +106,7 @@ export function scheduledMasters(
         return next;
       },
     },
+    ...makeOutside(clock),
     serveMux: () => ({ end: () => undefined }),
     parking: { ms: 30_000, most: 256 },
     clock,

@@ -3,14 +3,18 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { displayType, fingerprint } from "../../daemon/ssh/host-key.ts";
-import { appendKnownHost, parseKnownHosts, readKnownHosts, verdict } from "../../daemon/ssh/known-hosts.ts";
+import { parseKnownHosts, verdict } from "../../daemon/ssh/known-hosts.ts";
+import { appendKnownHost } from "../../daemon/ssh/known-hosts-record.ts";
 import { keyBlob, keyText } from "../support/key-blob.ts";
+import { makeOutside } from "../support/outside.ts";
 import { run } from "../support/run.ts";
 import { type Key, makeKey } from "../support/ssh-key.ts";
 import { type TempDir, tempDir } from "../support/temp-dir.ts";
 
 const A = keyBlob("ssh-ed25519", "a");
 const B = keyBlob("ssh-ed25519", "b");
+
+const nameOf = (host: string) => ({ host, port: 22, hostKeyAlias: null });
 
 const judge = (text: string, host: string, { key, port = 22 }: { key: Buffer; port?: number }) =>
   verdict(parseKnownHosts("kh", text), { host, port, hostKeyAlias: null, key }).kind;
@@ -36,7 +40,10 @@ describe("known_hosts files", () => {
     await writeFile(path("one"), `h ${keyText(A)}\nnonsense\n`);
     await writeFile(path("two"), `h ${keyText(B)}\n`);
     const files = ["two", "missing", "one", "one/not-a-directory"].map(path);
-    const { hosts, problems } = await readKnownHosts([...files, directory.path]);
+    const { hosts, problems } = await makeOutside().hostKeyFiles.find(
+      [...files, directory.path],
+      nameOf("h"),
+    );
     expect(hosts.map(({ file, line: number }) => `${file}:${number}`)).toEqual([
       `${path("two")}:1`,
       `${path("one")}:1`,
@@ -132,7 +139,7 @@ describe("known_hosts files", () => {
     const file = path("crowd");
     const names = Array.from({ length: 50 }, (_, index) => `h${index}`);
     await Promise.all(names.map((name) => appendKnownHost(file, { name, key: A, hash: false })));
-    const { hosts } = await readKnownHosts([file]);
+    const { hosts } = await makeOutside().hostKeyFiles.find([file], nameOf("none"), [A]);
     expect(new Set(hosts.map((one) => one.hosts))).toEqual(new Set(names));
   });
 

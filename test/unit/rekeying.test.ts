@@ -3,6 +3,7 @@ import { HostResolver } from "../../daemon/ssh/host-config.ts";
 import { Rekeying, type RekeyLimit, volumeLimit } from "../../daemon/ssh/rekeying.ts";
 import { manualClock } from "../support/clock.ts";
 import { silent } from "../support/silent-log.ts";
+import { makeOutside } from "../support/outside.ts";
 
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
@@ -158,7 +159,12 @@ describe("the volume under the same keys", () => {
 
 describe("RekeyLimit, as ssh -G prints it,", () => {
   const person = { home: "/home/me", uid: 1000, username: "me", env: {} };
-  const resolver = new HostResolver({ person, configFile: "none", controlPath: "none" });
+  const resolver = new HostResolver({
+    person,
+    configFile: "none",
+    controlPath: "none",
+    files: makeOutside().files,
+  });
 
   it.each([
     ["default none", null, null],
