@@ -11,7 +11,7 @@ import type { Clock } from "../../shared/clock.ts";
 import { messageOf } from "../../shared/errors.ts";
 import { Agent } from "./agent.ts";
 import { OPEN_DEADLINE_MS, WrongPassphrase } from "./private-key.ts";
-import { NotRun, runTool, type ToolOutcome } from "./tool.ts";
+import { errorOf, NotRun, runTool, type ToolOutcome } from "./tool.ts";
 
 export interface OwnAgentOptions {
   /** where its socket is to be: made when it is needed, for its user alone, and removed with it */
@@ -53,8 +53,8 @@ interface Running {
 export class OwnAgent {
   readonly #options: OwnAgentOptions;
   #running: Promise<Running> | undefined;
-  /** settles when what earlier ones left behind is gone */
-  #cleared: Promise<unknown> = Promise.resolve();
+  /** settles when what a daemon that was killed has left behind is gone */
+  #cleared: Promise<void> | undefined;
 
   constructor(options: OwnAgentOptions) {
     this.#options = options;
@@ -165,7 +165,9 @@ export class OwnAgent {
       detached: true, // a terminal's signals are not meant for it
       stdio: ["pipe", "pipe", "ignore"],
     });
-    for (const stream of [holder.stdin, holder.stdout]) stream.on("error", () => undefined);
+    // Nothing of it is there then, not even its streams.
+    if (holder.pid === undefined) throw new Error(`ssh-agent cannot be run: ${await errorOf(holder)}`);
+    for (const each of [holder, holder.stdin, holder.stdout]) each.on("error", () => undefined);
     try {
       const running = { socket, directory, holder, pid: await pidFrom(holder, clock) };
       holder.once("exit", () => this.#ended(running));
@@ -179,10 +181,9 @@ export class OwnAgent {
 
   // Beside the control socket, where that is private and the path is short enough.
   async #place(): Promise<string> {
-    await this.#cleared;
     const { directory } = this.#options;
     try {
-      await rm(directory, { recursive: true, force: true }); // of a daemon that was killed
+      await (this.#cleared ??= rm(directory, { recursive: true, force: true }));
       await mkdir(directory, { recursive: true, mode: 0o700 });
       const { uid, mode } = await lstat(directory);
       const isPrivate = uid === process.getuid?.() && (mode & 0o170077) === constants.S_IFDIR;
@@ -201,7 +202,9 @@ export class OwnAgent {
       },
       () => undefined,
     );
-    this.#cleared = rm(running.directory, { recursive: true, force: true }).catch(() => undefined);
+    // The usual place may be the next one's already.
+    if (running.directory === this.#options.directory) return;
+    rm(running.directory, { recursive: true, force: true }).catch(() => undefined);
   }
 
   #end({ holder, pid }: Running): void {
@@ -228,7 +231,6 @@ function pidFrom(holder: Holder, clock: Clock): Promise<number> {
     const fail = (why: string) => reject(new Error(`ssh-agent ${why}`));
     const timer = clock.after(START_DEADLINE_MS, () => fail("does not start"));
     let said = "";
-    holder.on("error", (error) => fail(`cannot be run: ${messageOf(error)}`));
     holder.once("exit", (code) => fail(`ended with exit code ${code}`));
     holder.stdout.on("data", (chunk: Buffer) => {
       said = (said + chunk.toString()).slice(0, 64);

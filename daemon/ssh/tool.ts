@@ -1,6 +1,8 @@
 // A program that is run for one answer: what it is told on stdin, what it says, and a deadline.
-import { spawn } from "node:child_process";
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { once } from "node:events";
 import type { Clock } from "../../shared/clock.ts";
+import { messageOf } from "../../shared/errors.ts";
 
 export interface ToolOptions {
   env?: NodeJS.ProcessEnv;
@@ -29,23 +31,38 @@ const MOST_SAID = 64 * 1024;
  * Runs it, without a shell and without a terminal. What it says beyond 64 KiB is not kept.
  * @throws NotRun when there is no such program; Error when it is ended by a signal, takes longer than the deadline, or `signal` aborts
  */
-export function runTool(
+export async function runTool(
   program: string,
   args: readonly string[],
   options: ToolOptions,
 ): Promise<ToolOutcome> {
-  const { env, input, what, deadlineMs, clock, signal } = options;
+  const { env, input, what, signal } = options;
+  if (signal.aborted) throw new Error(`${what}: nobody waits for it any more`);
+  const child = spawn(program, args, { detached: true, stdio: "pipe", ...(env && { env }) });
+  // Nothing of it is there then: where there are no descriptors left, not even its streams.
+  if (child.pid === undefined) throw new NotRun(`cannot run ${program}: ${await errorOf(child)}`);
+  for (const each of [child, child.stdin, child.stdout, child.stderr]) each.on("error", () => undefined);
+  const outcome = outcomeOf(child, options);
+  child.stdin.end(input);
+  return outcome;
+}
+
+/** Why a program could not be started; to be asked in the turn in which that was tried. */
+export async function errorOf(child: ChildProcess): Promise<string> {
+  const [error] = (await once(child, "error")) as [unknown];
+  return messageOf(error);
+}
+
+function outcomeOf(
+  child: ChildProcessWithoutNullStreams,
+  { what, deadlineMs, clock, signal }: ToolOptions,
+): Promise<ToolOutcome> {
+  const said = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const)
+    child[name].on("data", (chunk: Buffer) => {
+      said[name] = (said[name] + chunk.toString()).slice(0, MOST_SAID);
+    });
   return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(new Error(`${what}: nobody waits for it any more`));
-    const child = spawn(program, args, { detached: true, stdio: "pipe", ...(env && { env }) });
-    const said = { stdout: "", stderr: "" };
-    for (const name of ["stdout", "stderr"] as const) {
-      child[name].on("error", () => undefined);
-      child[name].on("data", (chunk: Buffer) => {
-        said[name] = (said[name] + chunk.toString()).slice(0, MOST_SAID);
-      });
-    }
-    child.stdin.on("error", () => undefined); // it does not read it: its end says why
     const timer = clock.after(deadlineMs, () => end(`no end to it within ${deadlineMs / 1000} s`));
     const abort = () => end("nobody waits for it any more");
     const settled = () => {
@@ -60,17 +77,11 @@ export function runTool(
       reject(new Error(`${what}: ${why}`));
     };
     signal.addEventListener("abort", abort, { once: true });
-    child.once("error", (error) => {
-      settled();
-      reject(new NotRun(`cannot run ${program}: ${error.message}`, { cause: error }));
-    });
     child.once("close", (code, by) => {
       settled();
       if (code === null) reject(new Error(`${what}: it was ended by ${by}`));
       else resolve({ code, ...said });
     });
-    child.stdin.end(input);
-    return undefined;
   });
 }
 

@@ -96,6 +96,15 @@ describe("a key that is open", () => {
     );
   });
 
+  it("is there whenever it is opened, however soon after the end of the agent before", async () => {
+    const { ring, key } = await makeRing({});
+    for (let i = 0; i < 10; i++) {
+      const open = await ring.open(key, SECRET, never);
+      expect(await open.isThere()).toBe(true);
+      open.release();
+    }
+  });
+
   it("is opened again after its agent has been killed", async () => {
     const { ring, key, written } = await makeRing({
       // The agent is in the background of what holds it, and is the one that its socket's number belongs to.
