@@ -1,5 +1,6 @@
 // SSH_ASKPASS: a program that asks in our place, as ssh runs it (readpass.c).
 import { execFile } from "node:child_process";
+import { visibleLines } from "../shared/visible.ts";
 
 interface Question {
   instructions: string | null;
@@ -12,7 +13,8 @@ export function askProgram(
   { instructions, text }: Question,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<string | null> {
-  const question = instructions === null ? text : `${instructions}\n${text}`;
+  // It may be shown at a terminal, and an argument holds no NUL.
+  const question = visibleLines(instructions === null ? text : `${instructions}\n${text}`);
   return new Promise((resolve) => {
     const child = execFile(program, [question], { env: { ...env } }, (error, stdout) =>
       resolve(error === null ? (stdout.split(/\r?\n/)[0] ?? "") : null),

@@ -9,7 +9,7 @@ export function expandEnvironment(text: string, env: Readonly<Record<string, str
   return text.replaceAll(/\$\{([^}]*)(\}?)/g, (_, name: string, close: string) => {
     if (close === "") throw usageError(`'${text}' has a '\${' without a '}'`);
     if (name === "") throw usageError(`'${text}' has a '\${}' without a name`);
-    const value = env[name];
+    const value = Object.hasOwn(env, name) ? env[name] : undefined; // every object has a `constructor`
     if (value === undefined)
       throw usageError(`'${text}' names \${${name}}, which is not set in the environment`);
     return value;

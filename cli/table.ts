@@ -1,5 +1,5 @@
 // An aligned table in plain ASCII. Nothing is cut off: a script may read it, and a person can widen the window.
-import { plain } from "./plain.ts";
+import { visibleLine } from "../shared/visible.ts";
 
 export interface Column<Row> {
   readonly title: string;
@@ -12,7 +12,7 @@ export interface Column<Row> {
 export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string[] {
   const grid = [
     columns.map((column) => column.title),
-    ...rows.map((row) => columns.map((column) => plain(column.cell(row)) || "-")),
+    ...rows.map((row) => columns.map((column) => visibleLine(column.cell(row)) || "-")),
   ];
   const widths = columns.map((_, i) => Math.max(...grid.map((cells) => cells[i]?.length ?? 0)));
   return grid.map((cells) => {

@@ -1,7 +1,7 @@
 // A person at the controlling terminal, whatever stdin and stdout are.
 import { writeSync } from "node:fs";
 import { ReadStream } from "node:tty";
-import { plain } from "./plain.ts";
+import { visibleLines } from "../shared/visible.ts";
 
 interface Question {
   instructions: string | null;
@@ -41,20 +41,20 @@ export class Terminal {
     // What is typed unseen is edited here, since a terminal edits lines only where it shows them. Before the question is
     // put: whoever types at once is not to be seen either.
     this.#input.setRawMode(!echo);
-    for (const line of instructions?.split("\n") ?? []) this.#say(`${plain(line)}\r\n`);
-    this.#say(plain(text));
+    if (instructions !== null) this.#say(`${instructions}\n`);
+    this.#say(text);
     try {
       return await (echo ? this.#line() : this.#unseenLine());
     } finally {
       this.#input.setRawMode(false);
       this.#input.pause();
-      if (!echo) this.#say("\r\n");
+      if (!echo) this.#say("\n");
     }
   }
 
   #say(text: string): void {
     try {
-      writeSync(this.#descriptor, text);
+      writeSync(this.#descriptor, visibleLines(text)); // libuv leaves ONLCR on in raw mode
     } catch {
       // it is gone
     }

@@ -6,7 +6,13 @@ import type { Server } from "node:net";
 import { dirname } from "node:path";
 import { messageOf } from "../shared/errors.ts";
 import { routes } from "../shared/routes.ts";
-import { listenAt, PathTakenError, PathTooLongError, type PlacedSocket } from "./unix-socket.ts";
+import {
+  listenAt,
+  obstacleText,
+  PathTakenError,
+  PathTooLongError,
+  type PlacedSocket,
+} from "./unix-socket.ts";
 
 const STATUS_DEADLINE_MS = 2000;
 
@@ -50,8 +56,7 @@ async function explain(error: unknown, path: string): Promise<unknown> {
   if (!(error instanceof PathTakenError)) return error;
   if (error.obstacle === "answered")
     return new Error(`another tund holds ${path}${await holder(path)}`, { cause: error });
-  const what = error.obstacle === "foreign" ? "belongs to another user" : "exists and is not a socket";
-  return new Error(`${path} ${what}: remove it, or set TUND_SOCKET`, { cause: error });
+  return new Error(`${path} ${obstacleText(error)}: remove it, or set TUND_SOCKET`, { cause: error });
 }
 
 function makePrivateDirectory(directory: string): void {

@@ -3,6 +3,7 @@ import { type Logger, pino } from "pino";
 import type { Clock } from "../shared/clock.ts";
 import { TundError } from "../shared/errors.ts";
 import type { Log } from "../shared/log.ts";
+import { visibleLine, visibleLines } from "../shared/visible.ts";
 import type { Native } from "../shared/native/load.ts";
 import type { Config } from "./config.ts";
 import { cut, errorRecord } from "./logging/error-record.ts";
@@ -56,7 +57,15 @@ export async function createLog(
 
 async function prettyFormat(): Promise<(line: string) => string> {
   const { prettyFactory } = await import("pino-pretty");
-  return prettyFactory({ colorize: false, translateTime: "SYS:HH:MM:ss", singleLine: true });
+  const format = prettyFactory({ colorize: false, translateTime: "SYS:HH:MM:ss", singleLine: true });
+  // What a server or a client said is in it, and it is read at a terminal.
+  return (line) => visibleLines(format(oneLined(line)));
+}
+
+// A newline in a message must not look like the next line.
+function oneLined(line: string): object {
+  const record = JSON.parse(line) as Record<string, unknown>;
+  return { ...record, msg: typeof record["msg"] === "string" ? visibleLine(record["msg"]) : record["msg"] };
 }
 
 /** What a log and its children have in common. */

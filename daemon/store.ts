@@ -6,8 +6,9 @@ import { errnoOf, messageOf, TundError } from "../shared/errors.ts";
 import type { Log } from "../shared/log.ts";
 import { checkState } from "./checks.ts";
 import { type SavedHost, VERSION } from "./saved-state.ts";
-import { StateFile, statesIn } from "./state-file.ts";
-import { listenAt, PathTakenError } from "./unix-socket.ts";
+import { sift } from "./saved-hosts.ts";
+import { StateFile, statesIn, UndecidedError } from "./state-file.ts";
+import { listenAt, obstacleText, PathTakenError } from "./unix-socket.ts";
 
 export class Store {
   readonly #directory: string;
@@ -39,11 +40,13 @@ export class Store {
       server.unref();
       return () => placed.release();
     } catch (error) {
-      if (error instanceof PathTakenError)
-        throw new Error(
-          `another tund uses the state directory ${this.#directory}: stop it, or set TUND_STATE_DIR`,
-          { cause: error },
-        );
+      if (error instanceof PathTakenError) {
+        const why =
+          error.obstacle === "answered"
+            ? `another tund uses the state directory ${this.#directory}: stop it`
+            : `the state directory ${this.#directory} cannot be locked, since ${path} ${obstacleText(error)}: remove it`;
+        throw new Error(`${why}, or set TUND_STATE_DIR`, { cause: error });
+      }
       // A directory that cannot be written to is nobody's, and what is to be saved there will say so.
       this.#log.warn({ error: messageOf(error) }, `the state directory ${this.#directory} cannot be locked`);
       return () => undefined;
@@ -52,7 +55,7 @@ export class Store {
 
   /**
    * What was saved last; nothing on a first start. A file that makes no sense, or that a newer tund has written, is
-   * set aside under another name, and said so in the log.
+   * set aside under another name, and said so in the log; of one in which something cannot stand beside the rest, a copy.
    * @throws Error when there is a file that can neither be read nor set aside: it must not be overwritten
    */
   async load(): Promise<SavedHost[]> {
@@ -73,14 +76,15 @@ export class Store {
       await this.#setAside(error instanceof NewerError ? "newer" : "damaged", messageOf(error));
       return [];
     }
-    if (isCutShort) await this.#mend(hosts);
-    return hosts;
+    const sound = await this.#sifted(hosts);
+    if (isCutShort) await this.#mend(sound);
+    return sound;
   }
 
   /**
    * Saves what `desired` gives when the file is written: complete on disk once this settles. Calls that come while
    * another one writes share the next write.
-   * @throws TundError STATE_NOT_SAVED; the file is then as it was
+   * @throws TundError STATE_NOT_SAVED; the file is then as it was, or the message says that it may not be
    */
   save(desired: () => SavedHost[]): Promise<void> {
     this.#next ??= this.#writing
@@ -97,11 +101,29 @@ export class Store {
     try {
       await this.#states.write({ version: VERSION, hosts });
     } catch (error) {
-      const why = reasons[errnoOf(error) ?? ""] ?? messageOf(error);
-      throw new TundError("STATE_NOT_SAVED", `cannot save ${this.#file}: ${why}; nothing was changed`, {
-        cause: error,
-      });
+      const why = reasons.get(errnoOf(error) ?? "") ?? messageOf(error);
+      const left =
+        error instanceof UndecidedError
+          ? "nothing was changed, but the file may say so until the next change"
+          : "nothing was changed";
+      throw new TundError("STATE_NOT_SAVED", `cannot save ${this.#file}: ${why}; ${left}`, { cause: error });
     }
+  }
+
+  // What is left out is not in the next state any more.
+  async #sifted(saved: readonly SavedHost[]): Promise<SavedHost[]> {
+    const { hosts, leftOut } = sift(saved);
+    if (leftOut.length === 0) return hosts;
+    const aside = this.#nameAside("left-out");
+    const isKept = await copyFile(this.#file, aside).then(
+      () => `${aside} is a copy of the file`,
+      (error: unknown) => `the file could not be copied (${messageOf(error)})`,
+    );
+    for (const { host, forward, why } of leftOut) {
+      const what = forward === null ? `the host ${JSON.stringify(host)}` : `a forward of ${host}`;
+      this.#log.error({ host, forward }, `left out of the saved state: ${what}: ${why}; ${isKept}`);
+    }
+    return hosts;
   }
 
   // The machine may stop while a state is appended; nobody was told yet that it is saved.
@@ -167,11 +189,11 @@ function parse(text: string): SavedHost[] {
   );
 }
 
-const reasons: Record<string, string> = {
-  ENOSPC: "no space left on the disk",
-  EDQUOT: "the disk quota is used up",
-  EROFS: "the file system is read-only",
-  EACCES: "permission denied",
-  EPERM: "permission denied",
-  ENOTDIR: "its directory is a file",
-};
+const reasons: ReadonlyMap<string, string> = new Map([
+  ["ENOSPC", "no space left on the disk"],
+  ["EDQUOT", "the disk quota is used up"],
+  ["EROFS", "the file system is read-only"],
+  ["EACCES", "permission denied"],
+  ["EPERM", "permission denied"],
+  ["ENOTDIR", "its directory is a file"],
+]);

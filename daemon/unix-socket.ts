@@ -13,22 +13,31 @@ import {
 } from "node:fs";
 import { connect, type Server } from "node:net";
 import { dirname, join } from "node:path";
-import { errnoOf } from "../shared/errors.ts";
+import { errnoOf, messageOf } from "../shared/errors.ts";
 import { maxSocketPath } from "../shared/socket-path.ts";
 
-/** What stands in the way of a socket. */
-export type Obstacle = "answered" | "foreign" | "not a socket";
+/** What stands in the way of a socket: `unsure` when the system does not tell whether somebody listens on it. */
+export type Obstacle = "answered" | "unsure" | "foreign" | "not a socket";
 
 /** The path is taken by something that may not be replaced. */
 export class PathTakenError extends Error {
   override readonly name = "PathTakenError";
   readonly obstacle: Obstacle;
 
-  constructor(path: string, obstacle: Obstacle) {
-    super(`${path} is taken: ${obstacle}`);
+  constructor(path: string, obstacle: Obstacle, cause?: unknown) {
+    super(`${path} is taken: ${obstacle}`, { cause });
     this.obstacle = obstacle;
   }
 }
+
+/** What is at the path, behind its name: `belongs to another user`. */
+export const obstacleText = ({ obstacle, cause }: PathTakenError): string =>
+  ({
+    answered: "is listened on",
+    unsure: `may be listened on (${messageOf(cause)})`,
+    foreign: "belongs to another user",
+    "not a socket": "exists and is not a socket",
+  })[obstacle];
 
 /** The path does not fit `sun_path` (unix(7)). */
 export class PathTooLongError extends Error {
@@ -120,7 +129,7 @@ async function linkInPlace(own: string, path: string, replaceAny: boolean): Prom
     if (found === undefined) continue;
     if (!found.isSocket()) throw new PathTakenError(path, "not a socket");
     if (!replaceAny && found.uid !== process.geteuid?.()) throw new PathTakenError(path, "foreign");
-    if (!replaceAny && (await answers(path))) throw new PathTakenError(path, "answered");
+    if (!replaceAny) await refuseLive(path);
     bury(path, found);
   }
 }
@@ -145,14 +154,20 @@ function bury(path: string, stale: Stats): void {
   unlinkSync(grave);
 }
 
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
+/** @throws PathTakenError unless it is certain that nobody listens there */
+function refuseLive(path: string): Promise<void> {
+  return new Promise((stale, taken) => {
     const probe = connect(path);
     probe.once("connect", () => {
       probe.destroy();
-      resolve(true);
+      taken(new PathTakenError(path, "answered"));
     });
-    probe.once("error", () => resolve(false));
+    probe.once("error", (error) => {
+      const errno = errnoOf(error) ?? "";
+      if (errno === "ECONNREFUSED" || errno === "ENOENT") return stale();
+      // Whoever listens there has its queue full (unix(7)).
+      return taken(new PathTakenError(path, errno === "EAGAIN" ? "answered" : "unsure", error));
+    });
   });
 }
 

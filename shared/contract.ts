@@ -13,6 +13,7 @@ import {
   Trusted,
   TrustRequest,
 } from "./logins.ts";
+import { noNul } from "./no-nul.ts";
 import {
   Check,
   ConnectionOptions,
@@ -120,7 +121,12 @@ const StdioRequest = Type.Object(
     host: Host,
     connection: Type.Optional(ConnectionOptions),
     caller: Type.Optional(CallerNote),
-    destination: Type.String({ minLength: 1, maxLength: 1200, description: "host:port, [v6]:port or /path" }),
+    destination: Type.String({
+      minLength: 1,
+      maxLength: 1200,
+      ...noNul,
+      description: "host:port, [v6]:port or /path",
+    }),
   },
   { ...strict, $id: "StdioRequest" },
 );

@@ -1,6 +1,7 @@
 // What the API tells of logins, as schemas: whom they may turn to, what they ask, host keys, and what stands in the way.
 // Whoever imports this for its values pays for loading TypeBox: tunctl imports types only.
 import { type Static, Type } from "typebox";
+import { noNul } from "./no-nul.ts";
 import { ConnectionOptions, Host } from "./records.ts";
 
 const strict = { additionalProperties: false } as const;
@@ -13,7 +14,7 @@ export const CallerNote = Type.Object(
     ),
     agent: Type.Optional(
       Type.String({
-        pattern: "^/",
+        pattern: "^/[^\\u0000]*$",
         maxLength: 4096,
         description: "the caller's own authentication agent, for a host that has no other",
       }),
@@ -79,7 +80,10 @@ export const TrustRequest = Type.Object(
   {
     host: Host,
     connection: Type.Optional(ConnectionOptions),
-    publicKeys: Type.Array(Type.String({ minLength: 1, maxLength: 16_384 }), { minItems: 1, maxItems: 16 }),
+    publicKeys: Type.Array(Type.String({ minLength: 1, maxLength: 16_384, ...noNul }), {
+      minItems: 1,
+      maxItems: 16,
+    }),
   },
   { ...strict, $id: "TrustRequest" },
 );

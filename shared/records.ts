@@ -2,35 +2,39 @@
 // Whoever imports this for its values pays for loading TypeBox: tunctl imports types only.
 import { type Static, Type } from "typebox";
 import { errors, type ErrorCode } from "./errors.ts";
+import { noNul } from "./no-nul.ts";
 
 const strict = { additionalProperties: false } as const;
 const nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
+const Word = (description: string) => Type.String({ minLength: 1, ...noNul, description });
 const Moment = Type.String({ format: "date-time" });
 export const Host = Type.String({
   minLength: 1,
   maxLength: 1024,
+  ...noNul,
   description: "[user@]host, an ssh_config alias, or ssh://[user@]host[:port]",
 });
 export const Port = Type.Integer({ minimum: 0, maximum: 65_535 });
 export const Kind = Type.Enum(["local", "remote", "dynamic"]);
-const SpecText = Type.String({ minLength: 1, maxLength: 4096, description: "as -L, -R or -D takes it" });
+const SpecText = Type.String({
+  minLength: 1,
+  maxLength: 4096,
+  ...noNul,
+  description: "as -L, -R or -D takes it",
+});
 export const KindAndSpec = Type.Object({ kind: Kind, spec: SpecText }, strict);
 
 export const ConnectionOptions = Type.Object(
   {
-    configFile: Type.Optional(Type.String({ minLength: 1, description: "-F" })),
+    configFile: Type.Optional(Word("-F")),
     options: Type.Optional(
-      Type.Array(Type.String({ minLength: 1 }), { maxItems: 256, description: "-o, KEY=VALUE each" }),
+      Type.Array(Word("KEY=VALUE"), { maxItems: 256, description: "-o, KEY=VALUE each" }),
     ),
     port: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_535, description: "-p" })),
-    user: Type.Optional(Type.String({ minLength: 1, description: "-l" })),
-    identityFiles: Type.Optional(
-      Type.Array(Type.String({ minLength: 1 }), { maxItems: 64, description: "-i" }),
-    ),
-    jump: Type.Optional(Type.String({ minLength: 1, description: "-J" })),
-    controlPath: Type.Optional(
-      Type.String({ minLength: 1, description: "-S: where ssh can drive its master, or none" }),
-    ),
+    user: Type.Optional(Word("-l")),
+    identityFiles: Type.Optional(Type.Array(Word("a path"), { maxItems: 64, description: "-i" })),
+    jump: Type.Optional(Word("-J")),
+    controlPath: Type.Optional(Word("-S: where ssh can drive its master, or none")),
     addressFamily: Type.Optional(Type.Enum(["inet", "inet6"], { description: "-4, -6" })),
   },
   { ...strict, $id: "ConnectionOptions" },

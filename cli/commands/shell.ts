@@ -12,7 +12,11 @@ import { hostOrOnly } from "../host.ts";
 import { answer } from "../print.ts";
 import { servicePorts } from "../services.ts";
 
-const kinds: Record<string, ForwardKind> = { L: "local", R: "remote", D: "dynamic" };
+const kinds: ReadonlyMap<string, ForwardKind> = new Map([
+  ["L", "local"],
+  ["R", "remote"],
+  ["D", "dynamic"],
+]);
 
 const COMMANDS = `Commands:
       -L[bind_address:]port:host:hostport    Request local forward
@@ -69,7 +73,7 @@ async function perform(line: string, host: string, invocation: Invocation): Prom
   if (line === "" || line.startsWith("#")) return true;
   if (/^-?(h|help|\?)$/i.test(line)) return said(invocation, COMMANDS, true);
   const [, cancel, letter = "", text = ""] = /^-?(K?)([LRD])\s*(.*)$/.exec(line) ?? [];
-  const kind = kinds[letter];
+  const kind = kinds.get(letter);
   if (kind === undefined) return said(invocation, "Invalid command.", false);
   const run = cancel === "" ? forward : cancelBind;
   try {

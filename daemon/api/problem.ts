@@ -1,5 +1,6 @@
 // Errors, rendered once: what was thrown → HTTP status and `{ code, message, details? }`.
 import type { FastifyError, FastifyReply } from "fastify";
+import { noNul } from "../../shared/no-nul.ts";
 import type { Problem } from "../../shared/records.ts";
 import { errors, failureOf, messageOf, TundError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
@@ -27,12 +28,15 @@ function refusalOf(error: unknown): unknown {
 function explain(validation: NonNullable<FastifyError["validation"]>, context = "request"): string {
   return validation
     .map(({ instancePath, message, params }) => {
-      const { additionalProperty, allowedValues } = params as {
+      const { additionalProperty, allowedValues, pattern } = params as {
         additionalProperty?: string;
         allowedValues?: string[];
+        pattern?: string;
       };
+      const where = `${context}${instancePath}`.replaceAll("/", ".");
+      if (pattern === noNul.pattern) return `${where} must not have a NUL in it`;
       const more = additionalProperty ?? allowedValues?.join(", ");
-      return `${`${context}${instancePath}`.replaceAll("/", ".")} ${message}${more === undefined ? "" : `: ${more}`}`;
+      return `${where} ${message}${more === undefined ? "" : `: ${more}`}`;
     })
     .join("; ");
 }

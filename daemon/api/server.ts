@@ -39,8 +39,13 @@ export function buildServer({ log, restored, isLast, ...behind }: ServerOptions)
     // Told of none, fastify would load its own.
     schemaController: { compilersFactory: { buildValidator: noCompiler, buildSerializer: noCompiler } },
   });
-  // fastify does this for a server that it listens with itself.
-  app.addHook("preClose", async () => app.server.closeAllConnections());
+  // A server that closes waits for all of them: streams without an end, and clients that do not hang up (stopped with ^Z).
+  const sockets = new Set<Socket>();
+  app.server.on("connection", (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  app.addHook("preClose", async () => sockets.forEach((socket) => socket.destroy()));
   app.setErrorHandler((error, _request, reply) => renderError(error, reply, log));
   app.setNotFoundHandler((request) => {
     throw new TundError("NOT_FOUND", `there is no ${request.method} ${request.url.split("?")[0]}`);
@@ -56,7 +61,7 @@ export function buildServer({ log, restored, isLast, ...behind }: ServerOptions)
     log.debug({ method: request.method, url: request.url, error: error.message }, "request refused");
   });
   addRoutes(app, handlersOf(behind));
-  serveUpgrades(app.server, behind.registry);
+  serveUpgrades(app.server, behind.registry, behind.clock);
   makeRoom(app.server, isLast, behind.clock);
   return app;
 }

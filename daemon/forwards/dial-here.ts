@@ -56,7 +56,7 @@ export function dialHere(to: FixedDestination, { files, resolver, owner, clock }
     // ECONNRESET, EPIPE after it was connected: 'close' follows each, and says all.
     socket.on("error", (error) => {
       timer.cancel();
-      const why = reasons[errnoOf(error) ?? ""] ?? messageOf(error);
+      const why = reasons.get(errnoOf(error) ?? "") ?? messageOf(error);
       reject(new TundError("HOST_UNREACHABLE", `connect failed: ${where}: ${why}`, { cause: error }));
     });
     socket.once("close", () => {
@@ -82,14 +82,14 @@ function connectPath(path: string, files: Files): Socket {
   return socket;
 }
 
-const reasons: Record<string, string> = {
-  ECONNREFUSED: "connection refused",
-  EHOSTUNREACH: "no route to host",
-  ENETUNREACH: "network is unreachable",
-  ETIMEDOUT: "connection timed out",
-  ENOTFOUND: "cannot resolve the name",
-  EAI_AGAIN: "cannot resolve the name now",
-  ENOENT: "no such socket",
-  EACCES: "permission denied",
-  EMFILE: "too many open files",
-};
+const reasons: ReadonlyMap<string, string> = new Map([
+  ["ECONNREFUSED", "connection refused"],
+  ["EHOSTUNREACH", "no route to host"],
+  ["ENETUNREACH", "network is unreachable"],
+  ["ETIMEDOUT", "connection timed out"],
+  ["ENOTFOUND", "cannot resolve the name"],
+  ["EAI_AGAIN", "cannot resolve the name now"],
+  ["ENOENT", "no such socket"],
+  ["EACCES", "permission denied"],
+  ["EMFILE", "too many open files"],
+]);

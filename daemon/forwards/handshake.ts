@@ -2,6 +2,7 @@
 import type { Duplex } from "node:stream";
 import type { Clock } from "../../shared/clock.ts";
 import { TundError } from "../../shared/errors.ts";
+import { endSoon } from "../lingering.ts";
 import { HTTP_ESTABLISHED, looksLikeHttp, parseHttpConnect } from "./http-connect.ts";
 import { httpReplyOf, socks5CodeOf } from "./proxy-reply.ts";
 import {
@@ -125,7 +126,7 @@ class Handshake {
   /** Gives up, with what there is to say. */
   fail(why: string, reply?: Buffer): void {
     this.#outcome.onFailure(why);
-    end(this.#stream, this.#clock, reply);
+    endSoon(this.#stream, this.#clock, reply);
   }
 
   #greet(): boolean {
@@ -146,22 +147,9 @@ class Handshake {
     this.#outcome.onRequest({
       destination,
       grant: () => void stream.write(protocol.granted),
-      refuse: (failure) => end(stream, clock, protocol.refusal(failure)),
+      refuse: (failure) => endSoon(stream, clock, protocol.refusal(failure)),
     });
     // With the listeners gone, or it would be handed to them again.
     if (early.length > 0) stream.unshift(early);
   }
-}
-
-const LINGER_MS = 1000;
-
-// Read on for a moment: closing a socket that has unread data resets it, and the reply with it (RFC 9112 section 9.6).
-function end(stream: Duplex, clock: Clock, reply: Buffer | undefined): void {
-  if (stream.destroyed || stream.writableEnded) return;
-  const close = () => {
-    timer.cancel();
-    stream.destroy();
-  };
-  const timer = clock.after(LINGER_MS, close);
-  stream.once("end", close).once("close", close).resume().end(reply);
 }

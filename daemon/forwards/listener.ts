@@ -27,10 +27,10 @@ const BACKLOG = 4096;
 
 const RESOLVING_MS = 10_000;
 
-const families: Record<string, string[]> = {
-  localhost: ["127.0.0.1", "::1"],
-  "*": ["0.0.0.0", "::"],
-};
+const families: ReadonlyMap<string, string[]> = new Map([
+  ["localhost", ["127.0.0.1", "::1"]],
+  ["*", ["0.0.0.0", "::"]],
+]);
 
 /**
  * Listens on every address that a bind address stands for: `localhost` is both loopbacks, `*` every address of both
@@ -46,7 +46,7 @@ export async function listenTcp(
   onConnection: (socket: Socket) => void,
   { resolver, keeper = noKeeper }: { resolver: Resolver; keeper?: ListenerKeeper },
 ): Promise<Listening> {
-  const addresses = families[bind.address] ?? (await addressesOf(bind.address, resolver));
+  const addresses = families.get(bind.address) ?? (await addressesOf(bind.address, resolver));
   const bound = new Map<string, Server>();
   const warnings: string[] = [];
   const close = () =>
@@ -111,6 +111,7 @@ function explainPath(error: unknown, path: string): TundError {
     return new TundError("BIND_FAILED", `${cannot}: ${reasonOf(error)}`, { cause: error });
   const why = {
     answered: "somebody listens on it",
+    unsure: `somebody may listen on it: ${reasonOf(error.cause)}`,
     foreign: "it is another user's socket (StreamLocalBindUnlink=yes replaces it)",
     "not a socket": "there is a file that is no socket",
   }[error.obstacle];
@@ -156,18 +157,18 @@ const quiet =
 const isMissingFamily = (error: unknown): boolean =>
   ["EADDRNOTAVAIL", "EAFNOSUPPORT", "EPROTONOSUPPORT"].includes(errnoOf(error) ?? "");
 
-const reasons: Record<string, string> = {
-  EADDRINUSE: "address already in use",
-  EACCES: "permission denied",
-  ENOENT: "no such directory",
-  ENOTDIR: "not a directory",
-  EROFS: "the file system is read-only",
-  ENOSPC: "no space left on device",
-  EADDRNOTAVAIL: "the machine does not have this address",
-  EAFNOSUPPORT: "the machine does not have this address family",
-};
+const reasons: ReadonlyMap<string, string> = new Map([
+  ["EADDRINUSE", "address already in use"],
+  ["EACCES", "permission denied"],
+  ["ENOENT", "no such directory"],
+  ["ENOTDIR", "not a directory"],
+  ["EROFS", "the file system is read-only"],
+  ["ENOSPC", "no space left on device"],
+  ["EADDRNOTAVAIL", "the machine does not have this address"],
+  ["EAFNOSUPPORT", "the machine does not have this address family"],
+]);
 
-const reasonOf = (error: unknown): string => reasons[errnoOf(error) ?? ""] ?? messageOf(error);
+const reasonOf = (error: unknown): string => reasons.get(errnoOf(error) ?? "") ?? messageOf(error);
 
 async function explain(error: unknown, where: string, port: number): Promise<TundError> {
   if (errnoOf(error) !== "EADDRINUSE")

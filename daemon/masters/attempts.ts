@@ -29,6 +29,8 @@ export class Attempts {
   #current = new AbortController();
   #failures = 0;
   #retry: { at: number; timer: Timer } | undefined;
+  /** when the last connection came up, by the monotonic clock: a clock that is set must not make it look long */
+  #connectedAt = 0;
 
   constructor(options: AttemptsOptions) {
     this.#options = options;
@@ -45,7 +47,11 @@ export class Attempts {
     const attempt = new AbortController();
     this.#current = attempt;
     dial({ config, signal: attempt.signal }).then(
-      (connection) => (attempt === this.#current ? onConnection(connection) : connection.close()),
+      (connection) => {
+        if (attempt !== this.#current) return connection.close();
+        this.#connectedAt = this.#options.clock.monotonic();
+        return onConnection(connection);
+      },
       (error: unknown) => {
         if (attempt !== this.#current) return;
         this.#failures++;
@@ -73,9 +79,10 @@ export class Attempts {
     this.#retry = undefined;
   }
 
-  /** A link was lost that had held for so long. */
-  lostAfter(ms: number): void {
-    this.#failures = ms >= HELD_MS ? 1 : this.#failures + 1;
+  /** The link that the last attempt came to was lost. */
+  lost(): void {
+    const heldMs = this.#options.clock.monotonic() - this.#connectedAt;
+    this.#failures = heldMs >= HELD_MS ? 1 : this.#failures + 1;
   }
 
   /** Forgets the failures: somebody wants it now. */

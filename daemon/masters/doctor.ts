@@ -13,6 +13,7 @@ import { authorities, type KnownHost, knownKeyTypes, verdict } from "../ssh/know
 import type { Outside } from "../ssh/outside.ts";
 import { lookAt, type Shown } from "../ssh/probe.ts";
 import type { Wire } from "../ssh/wire.ts";
+import { listed } from "../ssh/said.ts";
 
 export interface Examination extends Outside {
   config: HostConfig;
@@ -134,7 +135,7 @@ function hostKeyFinding(config: HostConfig, known: readonly KnownHost[], key: Bu
 }
 
 function methodFindings(config: HostConfig, methods: readonly string[], offers: number): Finding[] {
-  const all = methods.join(", ");
+  const all = listed(methods);
   if (methods.includes("none")) return [note("authentication", "the server wants none")];
   const usable = config.authentications.filter((name) => methods.includes(name));
   const byPerson = usable.filter((name) => name !== "publickey");

@@ -219,7 +219,7 @@ export class Master {
     if (connection !== this.#connection) return;
     this.#connection = undefined;
     this.#carried.linkLost();
-    this.#attempts.lostAfter(this.#options.clock.now() - this.#standing.since);
+    this.#attempts.lost();
     if (this.state !== "closing") this.#failed(why);
   }
 

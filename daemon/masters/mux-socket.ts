@@ -1,7 +1,13 @@
 // One mux socket: placed at its path, closed with its master, and who is connected meanwhile.
 import { createServer, type Server, type Socket } from "node:net";
 import { messageOf, TundError } from "../../shared/errors.ts";
-import { listenAt, PathTakenError, PathTooLongError, type PlacedSocket } from "../unix-socket.ts";
+import {
+  listenAt,
+  obstacleText,
+  PathTakenError,
+  PathTooLongError,
+  type PlacedSocket,
+} from "../unix-socket.ts";
 
 /** A client of a mux socket, as its owner sees it. */
 export interface MuxClient {
@@ -68,6 +74,5 @@ function failureOf(error: unknown, path: string): TundError {
     return say(`${error.message}; -S or TUND_CONTROL_PATH makes it shorter`);
   if (!(error instanceof PathTakenError)) return say(`cannot listen on ${path}: ${messageOf(error)}`);
   if (error.obstacle === "answered") return say(`another master answers on ${path}`, "BIND_IN_USE");
-  const what = error.obstacle === "foreign" ? "belongs to another user" : "exists and is not a socket";
-  return say(`${path} ${what}`, "BIND_IN_USE");
+  return say(`${path} ${obstacleText(error)}`, "BIND_IN_USE");
 }

@@ -3,8 +3,11 @@ import { timestamp } from "../../shared/clock.ts";
 import type { Master as MasterRecord } from "../../shared/records.ts";
 import type { Connection } from "../ssh/connection.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
+import { clipped } from "../ssh/said.ts";
 import type { Carried } from "./carried.ts";
 import type { MasterState } from "./state.ts";
+
+const MOST_VERSION = 255; // RFC 4253 section 4.2, of the whole line
 
 /** What is public of a master. */
 interface Face {
@@ -42,7 +45,7 @@ export function masterRecord(face: Face, inside: Inside): MasterRecord {
     state,
     since: timestamp(since),
     kept: keptBy.size > 0,
-    server: connection?.server ?? null,
+    server: clipped(connection?.server ?? "", MOST_VERSION) || null,
     pid: outside.pid,
     roundTripMs: connection?.roundTripMs ?? null,
     reconnects: Math.max(0, connects - 1),

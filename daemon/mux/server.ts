@@ -2,6 +2,7 @@
 import type { Socket } from "node:net";
 import type { Clock, Timer } from "../../shared/clock.ts";
 import type { Log } from "../../shared/log.ts";
+import { endSoon } from "../lingering.ts";
 import type { Registry } from "../masters/registry.ts";
 import { Transaction, unheard } from "../masters/transaction.ts";
 import { answerTo } from "./answers.ts";
@@ -66,7 +67,7 @@ class ServedClient implements MuxClient {
 
   end(): void {
     this.#isEnding = true;
-    if (!this.#isBusy) this.#socket.end();
+    if (!this.#isBusy) this.#close();
   }
 
   // Serial, as OpenSSH: while a request waits for its answer nothing more is done. It is read on, to hear of the client's end.
@@ -75,11 +76,11 @@ class ServedClient implements MuxClient {
     this.#stall?.cancel();
     for (let message = this.#next(); message !== undefined; message = this.#next()) {
       await this.#answer(message);
-      if (this.#isEnding) return void this.#socket.end();
+      if (this.#isEnding) return this.#close();
     }
     this.#isBusy = false;
     if (this.#received.length > 0 || !this.#isGreeted) this.#expect("the rest of a packet");
-    if (this.#isEnding) this.#socket.end();
+    if (this.#isEnding) return this.#close();
     this.#socket.resume();
     return undefined;
   }
@@ -125,6 +126,12 @@ class ServedClient implements MuxClient {
       this.#socket.once("drain", resolve);
       this.#socket.once("close", resolve);
     }).then(() => this.#stall?.cancel());
+  }
+
+  #close(): void {
+    this.#stall?.cancel();
+    this.#socket.removeAllListeners("data"); // nothing more is answered
+    endSoon(this.#socket, this.#options.clock);
   }
 
   #expect(what: string): void {

@@ -18,7 +18,10 @@ const SIGN_DEADLINE_MS = 60_000; // a person may have to confirm, or to touch a 
 const HEAD_BYTES = 4; // the length before each answer
 const MOST_BYTES = 256 * 1024; // ssh-agent's own limit (authfd.c)
 
-const signFlags: Readonly<Record<string, number>> = { "rsa-sha2-256": 2, "rsa-sha2-512": 4 };
+const signFlags: ReadonlyMap<string, number> = new Map([
+  ["rsa-sha2-256", 2],
+  ["rsa-sha2-512", 4],
+]);
 
 /** A key that an agent holds: its blob, or its certificate's. */
 export interface AgentKey {
@@ -68,7 +71,7 @@ export class Agent {
    * @throws Error when it refuses, or does not answer in 60 s
    */
   async sign(blob: Buffer, data: Buffer, algorithm: string): Promise<Buffer> {
-    const flags = signFlags[algorithm.replace("-cert-v01@openssh.com", "")] ?? 0;
+    const flags = signFlags.get(algorithm.replace("-cert-v01@openssh.com", "")) ?? 0;
     const request = [Buffer.from([SIGN_REQUEST]), sshString(blob), sshString(data), uint32(flags)];
     const answer = new Reader(await this.#ask(Buffer.concat(request), SIGN_DEADLINE_MS, "did not sign"));
     if (answer.byte() !== SIGN_RESPONSE) throw new Error("the agent refused to sign");

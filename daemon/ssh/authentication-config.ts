@@ -1,6 +1,6 @@
 // What ssh_config says of authentication.
 import type { Settings } from "./settings.ts";
-import { expandPath, type Person } from "./tokens.ts";
+import { expandPath, type Person, variable } from "./tokens.ts";
 
 export interface AuthenticationConfig {
   identityFiles: string[];
@@ -54,18 +54,18 @@ export const listOf = (settings: Settings, name: string): string[] | null =>
 function agentSocket(setting: string, { env }: Person): string | null {
   if (setting === "none") return null;
   if (setting === "SSH_AUTH_SOCK") return env["SSH_AUTH_SOCK"] || null;
-  const variable = /^\$\{?(\w+)\}?$/.exec(setting)?.[1];
-  return variable === undefined ? setting : env[variable] || null;
+  const name = /^\$\{?(\w+)\}?$/.exec(setting)?.[1];
+  return name === undefined ? setting : variable(env, name) || null;
 }
 
 // What of PreferredAuthentications is on and can be done here: not GSSAPI, nor host-based.
 function authentications(settings: Settings): string[] {
   const isOn = (name: string) => !["no", "false"].includes(settings.get(name)?.[0] ?? "yes");
-  const on = {
-    publickey: isOn("pubkeyauthentication"),
-    "keyboard-interactive": isOn("kbdinteractiveauthentication"),
-    password: isOn("passwordauthentication"),
-  };
-  const preferred = listOf(settings, "preferredauthentications") ?? Object.keys(on);
-  return preferred.filter((name) => on[name as keyof typeof on]);
+  const on = new Map([
+    ["publickey", isOn("pubkeyauthentication")],
+    ["keyboard-interactive", isOn("kbdinteractiveauthentication")],
+    ["password", isOn("passwordauthentication")],
+  ]);
+  const preferred = listOf(settings, "preferredauthentications") ?? [...on.keys()];
+  return preferred.filter((name) => on.get(name));
 }

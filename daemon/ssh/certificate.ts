@@ -35,15 +35,15 @@ const plainType = (type: string): string => {
 };
 
 // How many fields a key has, between its type (or the nonce) and what all certificates have.
-const fieldCounts: Readonly<Record<string, number>> = {
-  "ssh-ed25519": 1,
-  "ssh-rsa": 2,
-  "ecdsa-sha2-nistp256": 2,
-  "ecdsa-sha2-nistp384": 2,
-  "ecdsa-sha2-nistp521": 2,
-  "sk-ssh-ed25519@openssh.com": 2,
-  "sk-ecdsa-sha2-nistp256@openssh.com": 3,
-};
+const fieldCounts: ReadonlyMap<string, number> = new Map([
+  ["ssh-ed25519", 1],
+  ["ssh-rsa", 2],
+  ["ecdsa-sha2-nistp256", 2],
+  ["ecdsa-sha2-nistp384", 2],
+  ["ecdsa-sha2-nistp521", 2],
+  ["sk-ssh-ed25519@openssh.com", 2],
+  ["sk-ecdsa-sha2-nistp256@openssh.com", 3],
+]);
 
 /** Reads a certificate's blob. Gives null for what is none. */
 export function parseCertificate(blob: Buffer): Certificate | null {
@@ -57,7 +57,7 @@ export function parseCertificate(blob: Buffer): Certificate | null {
 function read(blob: Buffer): Certificate | null {
   const reader = new Reader(blob);
   const type = reader.text();
-  const count = fieldCounts[plainType(type)];
+  const count = fieldCounts.get(plainType(type));
   if (!isCertificateType(type) || count === undefined) return null;
   reader.string(); // nonce
   const fields = Array.from({ length: count }, () => reader.string());
@@ -98,13 +98,13 @@ function strings(packed: Buffer): string[] {
   return all;
 }
 
-const hashes: Readonly<Record<string, string | undefined>> = {
-  "rsa-sha2-256": "sha256",
-  "rsa-sha2-512": "sha512",
-  "ecdsa-sha2-nistp256": "sha256",
-  "ecdsa-sha2-nistp384": "sha384",
-  "ecdsa-sha2-nistp521": "sha512",
-};
+const hashes: ReadonlyMap<string, string> = new Map([
+  ["rsa-sha2-256", "sha256"],
+  ["rsa-sha2-512", "sha512"],
+  ["ecdsa-sha2-nistp256", "sha256"],
+  ["ecdsa-sha2-nistp384", "sha384"],
+  ["ecdsa-sha2-nistp521", "sha512"],
+]);
 
 /** Whether a key made this signature over the data. SHA-1 is not believed. Never throws. */
 export function isSignedBy(key: Buffer, data: Buffer, signature: Buffer): boolean {
@@ -117,9 +117,9 @@ export function isSignedBy(key: Buffer, data: Buffer, signature: Buffer): boolea
     if (!isItsOwn) return false;
     const isEcdsa = type.startsWith("ecdsa-");
     const publicKey = publicKeyOf(key);
-    if (type !== "ssh-ed25519" && hashes[algorithm] === undefined) return false;
+    if (type !== "ssh-ed25519" && !hashes.has(algorithm)) return false;
     return verify(
-      hashes[algorithm] ?? null,
+      hashes.get(algorithm) ?? null,
       data,
       isEcdsa ? { key: publicKey, dsaEncoding: "ieee-p1363" } : publicKey,
       isEcdsa ? fixedSize(value, type) : value,
@@ -129,11 +129,11 @@ export function isSignedBy(key: Buffer, data: Buffer, signature: Buffer): boolea
   }
 }
 
-const curves: Readonly<Record<string, { crv: string; bytes: number }>> = {
-  "ecdsa-sha2-nistp256": { crv: "P-256", bytes: 32 },
-  "ecdsa-sha2-nistp384": { crv: "P-384", bytes: 48 },
-  "ecdsa-sha2-nistp521": { crv: "P-521", bytes: 66 },
-};
+const curves: ReadonlyMap<string, { crv: string; bytes: number }> = new Map([
+  ["ecdsa-sha2-nistp256", { crv: "P-256", bytes: 32 }],
+  ["ecdsa-sha2-nistp384", { crv: "P-384", bytes: 48 }],
+  ["ecdsa-sha2-nistp521", { crv: "P-521", bytes: 66 }],
+]);
 
 const base64 = (bytes: Buffer): string => bytes.toString("base64url");
 const jwk = (key: JsonWebKey): KeyObject => createPublicKey({ key, format: "jwk" });
@@ -146,7 +146,7 @@ function publicKeyOf(blob: Buffer): KeyObject {
     const [e, n] = [reader.string(), reader.string()];
     return jwk({ kty: "RSA", e: base64(unsigned(e)), n: base64(unsigned(n)) });
   }
-  const curve = curves[type];
+  const curve = curves.get(type);
   if (curve === undefined) throw new Error(`no key of type ${type} is known`);
   reader.string(); // the curve's name
   const point = reader.string();
@@ -158,7 +158,7 @@ const unsigned = (bytes: Buffer): Buffer => (bytes[0] === 0 ? bytes.subarray(1) 
 
 // r and s are mpints on the wire (RFC 5656 section 3.1.2), and of one size each for whoever verifies them.
 function fixedSize(value: Buffer, type: string): Buffer {
-  const size = curves[type]?.bytes ?? 0;
+  const size = curves.get(type)?.bytes ?? 0;
   const reader = new Reader(value);
   const parts = [reader.string(), reader.string()].map((part) => {
     const bytes = unsigned(part);

@@ -77,7 +77,7 @@ function dialAddress(address: string, { config, clock, signal }: Attempt): Promi
     });
     socket.on("error", (error) => {
       timer.cancel();
-      const why = reasons[errnoOf(error) ?? ""] ?? error.message;
+      const why = reasons.get(errnoOf(error) ?? "") ?? error.message;
       failed(new TundError("HOST_UNREACHABLE", `cannot reach ${where}: ${why}`, { cause: error }));
     });
     socket.once("connect", () => {
@@ -92,16 +92,18 @@ function boundAddress(to: string, { bindAddress, bindInterface }: HostConfig): s
   if (bindAddress !== null) return bindAddress;
   if (bindInterface === null) return undefined;
   const family = isIPv6(to) ? "IPv6" : "IPv4";
-  const found = networkInterfaces()[bindInterface]?.find((one) => one.family === family);
+  const found = new Map(Object.entries(networkInterfaces()))
+    .get(bindInterface)
+    ?.find((one) => one.family === family);
   if (found !== undefined) return found.address;
   throw new TundError("HOST_UNREACHABLE", `BindInterface ${bindInterface} has no ${family} address here`);
 }
 
-const reasons: Record<string, string> = {
-  ECONNREFUSED: "connection refused",
-  EHOSTUNREACH: "no route to host",
-  ENETUNREACH: "network is unreachable",
-  ETIMEDOUT: "connection timed out",
-  ECONNRESET: "connection reset by peer",
-  EADDRNOTAVAIL: "cannot assign requested address",
-};
+const reasons: ReadonlyMap<string, string> = new Map([
+  ["ECONNREFUSED", "connection refused"],
+  ["EHOSTUNREACH", "no route to host"],
+  ["ENETUNREACH", "network is unreachable"],
+  ["ETIMEDOUT", "connection timed out"],
+  ["ECONNRESET", "connection reset by peer"],
+  ["EADDRNOTAVAIL", "cannot assign requested address"],
+]);

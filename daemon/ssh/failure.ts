@@ -1,4 +1,5 @@
 // What ssh2 reports, translated once: pure, so that a table can test it.
+import { clipped, listed, names } from "./said.ts";
 import { type ErrorCode, errnoOf, messageOf, TundError } from "../../shared/errors.ts";
 
 /** What ssh2 hangs on its errors. */
@@ -23,7 +24,7 @@ const TOO_MANY_AUTHENTICATION_FAILURES = 2; // OpenSSH sends PROTOCOL_ERROR with
 export function connectionFailure(error: unknown, { where, phase, offers }: Stage): TundError {
   if (error instanceof TundError) return error;
   const { level } = error as Ssh2Error;
-  const message = messageOf(error);
+  const message = clipped(messageOf(error));
   const make = (code: ErrorCode, text: string) => new TundError(code, text, { cause: error });
   if (phase === "authentication" && (level === "client-authentication" || isTooMany(error)))
     return make("AUTH_FAILED", `${where} refused authentication: ${message}`);
@@ -44,7 +45,9 @@ function loss(where: string, phase: Stage["phase"], { level, message }: Ssh2Erro
 }
 
 const sides = (offers: Stage["offers"]): string =>
-  offers === undefined ? "" : `; it offers ${offers.theirs}; tund offers ${offers.ours}`;
+  offers === undefined
+    ? ""
+    : `; it offers ${listed(names(offers.theirs.split(","))) || "nothing"}; tund offers ${listed(offers.ours.split(","))}`;
 
 const isTooMany = (error: unknown): boolean =>
   /too many authentication failures/i.test(messageOf(error)) ||
@@ -62,7 +65,7 @@ const openFailures: Record<number, [ErrorCode, string]> = {
 export function channelFailure(error: unknown): TundError {
   if (error instanceof TundError) return error;
   const { reason } = error as Ssh2Error;
-  const said = messageOf(error).replace("(SSH) Channel open failure: ", "");
+  const said = clipped(messageOf(error)).replace("(SSH) Channel open failure: ", "");
   const known = typeof reason === "number" ? openFailures[reason] : undefined;
   if (known !== undefined) return new TundError(known[0], `${known[1]}: ${said}`, { cause: error });
   if (reason === "") return new TundError("CHANNEL_CONNECT_FAILED", said, { cause: error });

@@ -11,6 +11,7 @@ import { fingerprint, keyType } from "./host-key.ts";
 import { bareKey, type Offer, shownKey, type Sign, signatureAlgorithmOf } from "./offer.ts";
 import type { KeyRing, KeyToOpen, OpenKey } from "./key-ring.ts";
 import { type KeyFile, publicKeyIn, readKeyFile, signWith, WrongPassphrase } from "./private-key.ts";
+import { clipped } from "./said.ts";
 
 export interface Identities {
   offers: Offer[];
@@ -117,7 +118,7 @@ async function openAgent(
       const asked = agent;
       const keys = await asked.keys();
       const held = keys.map(({ blob, comment }) => ({
-        label: `agent key ${comment || "without comment"} (${shownKey(blob)})`,
+        label: `agent key ${clipped(comment, 200) || "without comment"} (${shownKey(blob)})`,
         blob,
         sign: agentSigner(asked, blob, caller),
       }));

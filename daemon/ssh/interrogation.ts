@@ -9,7 +9,6 @@ export class Interrogation {
   readonly #caller: Caller;
   #passwords = 0;
   #rounds = 0;
-  #password = "";
   /** the keyboard-interactive try under way: whether the server asked anything in it */
   #wasAsked = true;
 
@@ -43,8 +42,7 @@ export class Interrogation {
     if (this.#passwords > 0) this.#wasWrong(memo);
     if (this.#passwords++ >= numberOfPasswordPrompts || !this.#canAsk(memo)) return undefined;
     const text = `${this.#who}'s password: `;
-    this.#password = await this.#ask({ kind: "password", text, memo });
-    return { type: "password", username, password: this.#password };
+    return passwordMethod(username, await this.#ask({ kind: "password", text, memo }));
   }
 
   #byKeyboard(onFailure: (error: unknown) => void): AnyAuthMethod | undefined {
@@ -110,6 +108,19 @@ export class Interrogation {
   #ask(question: Pick<Question, "kind" | "text"> & Partial<Question>): Promise<string> {
     return this.#caller.ask({ instructions: null, echo: false, memo: null, ...question });
   }
+}
+
+/** What ssh2 is given keeps the password for as long as the connection lives: as bytes, which can be overwritten. */
+const passwordMethod = (username: string, password: string): AnyAuthMethod => ({
+  type: "password",
+  username,
+  password: Buffer.from(password) as unknown as string, // ssh2 takes both, whatever the types say (lib/client.js)
+});
+
+/** Overwrites the password of a method that ssh2 has sent. */
+export function wipe(method: AnyAuthMethod | undefined): void {
+  const password: unknown = method?.type === "password" ? method.password : undefined;
+  if (Buffer.isBuffer(password)) password.fill(0);
 }
 
 const memoOf = (name: string, who: string): string => `${name} ${who}`;

@@ -35,6 +35,8 @@ export async function askKnownHostsCommand(
     t: (key && keyType(key)) ?? "NONE",
   };
   const [program = "", ...args] = words(command).map((word) => expandTokens(word, all));
+  if (program === "")
+    throw new TundError("HOST_CONFIG_FAILED", `KnownHostsCommand '${command}' names no program`);
   return new Promise((resolve, reject) => {
     execFile(program, args, { timeout: DEADLINE_MS, maxBuffer: 1 << 22 }, (error, stdout, stderr) => {
       if (error === null) return resolve(parseKnownHosts(SOURCE, stdout));
@@ -46,16 +48,35 @@ export async function askKnownHostsCommand(
   });
 }
 
-/** Splits a command into words: quotes keep spaces together, a backslash takes a quote or itself as it is (misc.c, argv_split). */
+// Told apart by their first characters, so that no part is looked at twice.
+const PARTS = /\\["'\\ ]?|["']|[ \t]+|[^\\"' \t]+/g;
+
+/**
+ * Splits a command into words: quotes keep spaces together, and a backslash takes a quote, itself, or a space outside of
+ * quotes as it is (misc.c, argv_split).
+ * @throws TundError HOST_CONFIG_FAILED for a quote that is not closed
+ */
 export function words(command: string): string[] {
   const all: string[] = [];
-  for (const [word] of command.matchAll(/(?:"(?:\\["\\]|[^"])*"|'(?:\\['\\]|[^'])*'|\\["'\\ ]|[^\s"'])+/g))
-    all.push(
-      word.replaceAll(
-        /"((?:\\["\\]|[^"])*)"|'((?:\\['\\]|[^'])*)'|\\(["'\\ ])/g,
-        (_, double, single, plain) =>
-          (plain as string | undefined) ?? String(double ?? single ?? "").replaceAll(/\\(["'\\])/g, "$1"),
-      ),
+  let word: string | undefined;
+  let quote = "";
+  for (const [part] of command.matchAll(PARTS)) {
+    const isQuote = part === "'" || part === '"';
+    if (quote === "" && /^[ \t]/.test(part)) {
+      if (word !== undefined) all.push(word);
+      word = undefined;
+    } else if (isQuote && (quote === "" || quote === part)) {
+      word ??= "";
+      quote = quote === "" ? part : "";
+    } else word = (word ?? "") + unescaped(part, quote !== "");
+  }
+  if (quote !== "")
+    throw new TundError(
+      "HOST_CONFIG_FAILED",
+      `KnownHostsCommand '${command}' has a quote that is not closed`,
     );
-  return all;
+  return word === undefined ? all : [...all, word];
 }
+
+const unescaped = (part: string, isQuoted: boolean): string =>
+  part.length === 2 && part.startsWith("\\") && !(isQuoted && part === "\\ ") ? part.slice(1) : part;

@@ -4,8 +4,9 @@ import { messageOf, TundError } from "../../shared/errors.ts";
 import { type Caller, unanswered } from "./caller.ts";
 import { type HostConfig, whereOf } from "./host-config.ts";
 import type { Identities } from "./identities.ts";
-import { Interrogation } from "./interrogation.ts";
+import { Interrogation, wipe } from "./interrogation.ts";
 import { algorithmFor, type Offer } from "./offer.ts";
+import { listed, names } from "./said.ts";
 import type { UserAuth } from "./ssh2/user-auth.ts";
 
 export interface LoginOptions {
@@ -15,6 +16,9 @@ export interface LoginOptions {
   /** ends the attempt: what was asked was not answered, or something broke */
   onFailure: (error: unknown) => void;
 }
+
+// What the machine-readable half of a failure repeats of a server's list.
+const MOST_DETAILS = 100;
 
 type Method = AnyAuthMethod | undefined;
 
@@ -51,7 +55,7 @@ export class Login {
   readonly handler: AuthHandlerMiddleware = (accepted, isPartial, next) => {
     this.#begin = next;
     // null on the first call, whatever the types say (ssh2 lib/client.js).
-    if (Array.isArray(accepted)) this.#accepted = accepted;
+    if (Array.isArray(accepted)) this.#accepted = names(accepted);
     this.#guard(this.#next(isPartial ?? false));
   };
 
@@ -98,6 +102,7 @@ export class Login {
     const method = await this.#choose();
     // `false` ends the login; the types do not know it.
     this.#begin(method ?? (false as unknown as AnyAuthMethod));
+    wipe(method); // the packet is made
   }
 
   async #choose(): Promise<Method> {
@@ -168,14 +173,18 @@ export class Login {
     const { config } = this.#options;
     const where = whereOf(config);
     const parts = [
-      `${where} accepts ${this.#accepted.join(", ") || "nothing that it names"}`,
-      this.#tried.length > 0 ? `refused: ${this.#tried.join(", ")}` : "tund had no key to offer",
-      ...(skipped.length > 0 ? [`not offered: ${skipped.join(", ")}`] : []),
+      `${where} accepts ${listed(this.#accepted) || "nothing that it names"}`,
+      this.#tried.length > 0 ? `refused: ${listed(this.#tried)}` : "tund had no key to offer",
+      ...(skipped.length > 0 ? [`not offered: ${listed(skipped)}`] : []),
       ...(/too many/i.test(said)
         ? ["the server allows no more tries: set IdentitiesOnly and IdentityFile"]
         : []),
     ];
-    const details = { accepted: [...this.#accepted], tried: [...this.#tried], skipped: [...skipped] };
+    const details = {
+      accepted: this.#accepted.slice(0, MOST_DETAILS),
+      tried: [...this.#tried],
+      skipped: [...skipped],
+    };
     const account = `authentication failed: ${parts.join("; ")}`;
     if (this.#needed.length === 0) return new TundError("AUTH_FAILED", account, { details });
     const needed = unanswered(

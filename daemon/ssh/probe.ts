@@ -6,6 +6,7 @@ import type { Resolver } from "../resolver.ts";
 import { connectionFailure } from "./failure.ts";
 import { type HostConfig, whereOf } from "./host-config.ts";
 import { reach } from "./reach.ts";
+import { names } from "./said.ts";
 import { SshClient } from "./ssh2/client.ts";
 import type { Wire } from "./wire.ts";
 
@@ -90,7 +91,7 @@ async function look(
         authHandler: (methods) => {
           // Told on the second call, when `none` was refused.
           if (!Array.isArray(methods)) return { type: "none", username: config.user };
-          shown.methods = methods;
+          shown.methods = names(methods);
           return false as unknown as "none";
         },
       });

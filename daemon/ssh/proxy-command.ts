@@ -26,7 +26,8 @@ type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 
 /**
  * Starts the command as ssh does (`SHELL -c 'exec COMMAND'`, sshconnect.c). The wire ends when the command does, with what
- * it said; the end of the wire ends the command, and whatever it started: SIGHUP first, as ssh does, then SIGKILL.
+ * it said; the end of the wire ends the command, and whatever it started in its process group, though the command itself may
+ * have ended: SIGHUP first, as ssh does, then SIGKILL.
  * @throws TundError HOST_UNREACHABLE when it cannot be started
  */
 export async function startProxyCommand(options: ProxyCommandOptions): Promise<Wire> {
@@ -41,21 +42,24 @@ export async function startProxyCommand(options: ProxyCommandOptions): Promise<W
   }
   child.on("error", () => undefined);
   const said = lastWords(child.stderr);
-  const isOver = () => child.exitCode !== null || child.signalCode !== null;
   const wire = new JoinedWire({
     readable: child.stdout,
     write: (chunk, done) => void child.stdin.write(chunk, () => done()),
     end: () => void child.stdin.end(),
     close: () => {
       for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
-      if (isOver()) return;
-      signalGroup(child, "SIGHUP");
-      clock.after(PATIENCE_MS, () => isOver() || signalGroup(child, "SIGKILL"));
+      // Whether or not the command itself has ended: what it started may not have. An empty group is gone for good.
+      if (signalGroup(child, "SIGHUP")) clock.after(PATIENCE_MS, () => signalGroup(child, "SIGKILL"));
     },
   });
   const ended = () => wire.destroy(failure(`${howItEnded(child)}${said()}`));
   child.stdin.on("error", () => undefined); // it does not read any more: its end says why
   child.once("close", ended);
+  // What it started may hold its stdout open for ever. One that went well may have left the work to that.
+  child.once("exit", (code) => {
+    const before = wire.bytesRead;
+    if (code !== 0) clock.after(PATIENCE_MS, () => wire.bytesRead === before && ended());
+  });
   // One that only closed its stdout is of no more use either.
   child.stdout.once("end", () => clock.after(PATIENCE_MS, ended));
   const abort = () => wire.destroy();
@@ -80,11 +84,11 @@ function howItEnded({ exitCode, signalCode }: Child): string {
   return exitCode === null ? "it closed its stdout" : `it ended with exit code ${exitCode}`;
 }
 
-// It leads a process group of its own, so that what it started goes with it.
-function signalGroup({ pid }: Child, signal: NodeJS.Signals): void {
+// It leads a process group of its own, so that what it started goes with it. Gives whether anybody is in it.
+function signalGroup({ pid }: Child, signal: NodeJS.Signals): boolean {
   try {
-    if (pid !== undefined) process.kill(-pid, signal);
+    return pid !== undefined && process.kill(-pid, signal);
   } catch {
-    // it has ended meanwhile
+    return false;
   }
 }

@@ -49,11 +49,15 @@ export function tokensOf(source: TokenSource, person: Person): Record<string, st
  */
 export const expandTokens = (path: string, tokens: Readonly<Record<string, string>>): string =>
   path.replaceAll(/%(.?)/g, (_, letter: string) => {
-    const value = tokens[letter];
+    const value = Object.hasOwn(tokens, letter) ? tokens[letter] : undefined;
     if (value === undefined)
       throw new TundError("HOST_CONFIG_FAILED", `'${path}': the token %${letter} is not known`);
     return value;
   });
+
+/** An environment variable; `constructor` and its like are none, though every object has them. */
+export const variable = (env: Person["env"], name: string): string | undefined =>
+  Object.hasOwn(env, name) ? env[name] : undefined;
 
 /**
  * Expands a path as ssh_config(5) does: `~`, then `${ENV}`, then %-tokens.
@@ -61,7 +65,7 @@ export const expandTokens = (path: string, tokens: Readonly<Record<string, strin
  */
 export function expandPath(path: string, tokens: Readonly<Record<string, string>>, person: Person): string {
   const expanded = path.replace(/^~(?=\/|$)/, person.home).replaceAll(/\$\{([^}]*)\}/g, (_, name: string) => {
-    const value = person.env[name];
+    const value = variable(person.env, name);
     if (value === undefined)
       throw new TundError("HOST_CONFIG_FAILED", `'${path}': the environment variable ${name} is not set`);
     return value;

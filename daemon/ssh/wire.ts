@@ -33,6 +33,7 @@ export class JoinedWire extends Duplex implements Wire {
   constructor(ends: Ends) {
     super({ allowHalfOpen: true });
     this.#ends = ends;
+    this.pause(); // as a MasterSocket: what comes is read once somebody listens to 'data' and calls resume()
     this.on("error", () => undefined); // it can come at any time; who uses the wire hears it too
     ends.readable.on("data", (chunk: Buffer) => {
       this.#bytesRead += chunk.length;

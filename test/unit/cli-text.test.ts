@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { nearest } from "../../cli/nearest.ts";
-import { plain, plainJson } from "../../cli/plain.ts";
+import { visible, visibleJson, visibleLine, visibleLines } from "../../shared/visible.ts";
 import { table } from "../../cli/table.ts";
 import { bytesText, spanText } from "../../cli/units.ts";
 
@@ -54,15 +54,28 @@ describe("the nearest word", () => {
 
 describe("text from elsewhere", () => {
   it("stays on one line and does not speak to the terminal", () => {
-    expect(plain("a\r\n b\tc \n\n d\u001b[31m\u0007\u009b2J\u007f é")).toBe(
-      String.raw`a b c d\x1b[31m\x07\x9b2J\x7f é`,
+    expect(visibleLine("a\r\n b\tc \n\n d\u001b[31m\u0007\u009b2J\u007f é")).toBe(
+      String.raw`a b c d\033[31m\007\302\2332J\177 é`,
     );
   });
 
-  it("is the same text after a round through JSON", () => {
-    const text = '\u001b\u007f\u009b\n"é';
-    expect(plainJson({ text })).not.toMatch(/[\u007f-\u009f]/);
-    expect(JSON.parse(plainJson({ text }))).toEqual({ text });
+  it("keeps its lines and tabs where it may have several, and nothing that moves the cursor back", () => {
+    expect(visibleLines("a\tb\r\nc\rd\n\u001b[2Je")).toBe("a\tb\nc\\015d\n\\033[2Je");
+  });
+
+  it("shows what has no width or turns the writing round, and leaves every script and picture as it is", () => {
+    expect(visible("a\u202eb\u200bc\u2066d\ufeffe\u00adf\u2028g")).toBe(
+      String.raw`a\342\200\256b\342\200\213c\342\201\246d\357\273\277e\302\255f\342\200\250g`,
+    );
+    const printable = "naïve Ærø Ελλάδα Привет 日本語 한국어 العربية עברית \u2764\ufe0f \u{1f600} € C:\\dir";
+    expect(visible(printable)).toBe(printable);
+  });
+
+  it("is the same text after a round through JSON, in which nothing speaks to the terminal either", () => {
+    const text = '\u001b\u007f\u009b\u202e\n"é\u{e0041}';
+    // oxlint-disable-next-line no-control-regex -- that is what must not be there
+    expect(visibleJson({ text })).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e\u{e0041}]/u);
+    expect(JSON.parse(visibleJson({ text }))).toEqual({ text });
   });
 });
 

@@ -166,7 +166,7 @@ describe("the tables", () => {
     expect((await tunctl(["list"])).out.split("\n")).toEqual([
       "ID    HOST  KIND   BIND            DESTINATION     STATE   OPEN  TOTAL  FAILED  PARKED     IN  OUT  RETRY  LAST-FAILURE",
       "f7k2  db    local  localhost:5432  localhost:5432  active     1     20       0       0  47.1K  912      -  -",
-      String.raw`q     db    local  [::1]:80        /x              active     1     20       0       0  47.1K  912      -  port 80 is taken\x1b[2J (2m ago); warning: slow`,
+      String.raw`q     db    local  [::1]:80        /x              active     1     20       0       0  47.1K  912      -  port 80 is taken\033[2J (2m ago); warning: slow`,
       "",
     ]);
   });

@@ -2,6 +2,7 @@
 // while something has to be decided first (a verdict on a host key) or the peer asks for more than it may.
 import type { Wire } from "../wire.ts";
 import type { Decipher, Protocol } from "./internals.ts";
+import { VersionLines } from "./version-lines.ts";
 
 // The clock is looked at once in so many packets: bulk data, which comes in packets of 32 KiB, never costs a look.
 const PACKETS_A_LOOK = 32;
@@ -28,6 +29,8 @@ export class Feed {
   #began = 0;
   /** to stop behind the packet that is being handled */
   #stops = false;
+  /** until the server's version has come */
+  #versionLines: VersionLines | undefined = new VersionLines();
   #isRunning = false;
   #isScheduled = false;
   #isPaused = false;
@@ -70,6 +73,23 @@ export class Feed {
   }
 
   #take(chunk: Buffer, at: number, length: number): void {
+    if (this.#versionLines !== undefined) this.#takeVersion(this.#versionLines, chunk.subarray(at, length));
+    else this.#pass(chunk, at, length);
+  }
+
+  #takeVersion(lines: VersionLines, chunk: Buffer): void {
+    try {
+      const rest = lines.take(chunk);
+      if (rest === null) return;
+      this.#versionLines = undefined;
+      this.#pass(rest, 0, rest.length);
+    } catch (error) {
+      this.end();
+      this.#options.onError(error);
+    }
+  }
+
+  #pass(chunk: Buffer, at: number, length: number): void {
     this.#backlog.push({ chunk: length === chunk.length ? chunk : chunk.subarray(0, length), at });
     this.#backlogBytes += length - at;
     if (this.#holds === 0 && !this.#isScheduled) this.#run();
@@ -83,7 +103,7 @@ export class Feed {
     this.#began = performance.now();
     this.#stops = this.#holds > 0;
     try {
-      this.#options.around(() => this.#pass());
+      this.#options.around(() => this.#passBacklog());
     } catch (error) {
       this.end();
       this.#options.onError(error);
@@ -98,7 +118,7 @@ export class Feed {
     }
   }
 
-  #pass(): void {
+  #passBacklog(): void {
     for (let next = this.#backlog[0]; next !== undefined && !this.#stops; next = this.#backlog[0]) {
       const { chunk, at } = next;
       let now: number | undefined = at;
