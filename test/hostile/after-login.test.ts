@@ -103,7 +103,7 @@ describe("A server after the login", () => {
   it("says whatever it likes, and the daemon goes on and dials again", { timeout: CAMPAIGN_MS }, async () => {
     await run({
       kind: "after-login",
-      inputs: 1500,
+      inputs: 1000,
       part: async (random) => {
         server.serve((socket) => serve(socket, random.pick(["aes128-gcm@openssh.com", "aes128-ctr"])));
         const up = await linkUp();

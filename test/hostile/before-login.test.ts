@@ -79,7 +79,7 @@ describe("A server before the login", () => {
     async () => {
       await run({
         kind: "before-login",
-        inputs: 1500,
+        inputs: 1000,
         part: async (random) => {
           let met: ReturnType<typeof meet> | undefined;
           server.serve((socket) => {

@@ -110,7 +110,7 @@ describe("A mux socket", () => {
     const valid = requests(world.tund.home);
     await run({
       kind: "mux",
-      inputs: 1500,
+      inputs: 800,
       atOnce: 4,
       part: async (random) => {
         try {

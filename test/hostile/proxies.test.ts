@@ -97,7 +97,7 @@ describe("A proxy", () => {
     await settle();
     await run({
       kind: "proxies",
-      inputs: 1500,
+      inputs: 1000,
       atOnce: 8,
       part: async (random) => {
         await talk(door(), words(random), random);
@@ -135,7 +135,7 @@ describe("A proxy", () => {
     const watchers = watchChannels(session);
     await run({
       kind: "proxies-remote",
-      inputs: 600,
+      inputs: 400,
       atOnce: 8,
       part: async (random) => {
         await throughServer(session, { watchers, id: next++, bytes: words(random) });
