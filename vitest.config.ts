@@ -3,8 +3,9 @@ import { configDefaults, defineConfig } from "vitest/config";
 
 /**
  * What a level of tests reaches: a room alone, the API in process, a real sshd, or the built programs; `plumbing` puts
- * every kind of forward beside OpenSSH's, `programs` sends real programs
- * through them, `faults` breaks what they stand on, `hostile` has everybody who can be hostile be so, and `systemd` boots machines.
+ * every kind of forward beside OpenSSH's, `programs` sends real programs through them, `faults` breaks what they stand on,
+ * `hostile` has everybody who can be hostile be so, `bystander` sees that nobody else waits for it, and `systemd` boots
+ * machines.
  */
 const levels = {
   unit: ["test/unit/**/*.test.ts", "test/*.test.ts"],
@@ -15,6 +16,7 @@ const levels = {
   programs: ["test/programs/**/*.test.ts"],
   faults: ["test/faults/**/*.test.ts"],
   hostile: ["test/hostile/**/*.test.ts"],
+  bystander: ["test/bystander/**/*.test.ts"],
   systemd: ["test/systemd/**/*.test.ts"],
 };
 

@@ -5,6 +5,7 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Background, startInBackground } from "./background.ts";
+import { attachment } from "./bystander/in-mode.ts";
 import { eventually } from "./eventually.ts";
 import { killDescendants } from "./process-tree.ts";
 import { type Outcome, run, type RunOptions } from "./run.ts";
@@ -12,6 +13,12 @@ import { type AtTerminal, startAtTerminal } from "./terminal.ts";
 import { tempDir } from "./temp-dir.ts";
 
 const program = (name: string): string => fileURLToPath(new URL(`../../dist/${name}.cjs`, import.meta.url));
+
+function built(name: string): string {
+  const path = program(name);
+  if (!existsSync(path)) throw new Error(`${path} is not there: run 'node scripts/build.mjs' first`);
+  return path;
+}
 
 export interface TundOptions {
   /** added to its environment; `undefined` takes a variable away. TUND_SSH_CONFIG is an empty file unless given here */
@@ -22,6 +29,8 @@ export interface TundOptions {
   within?: readonly string[];
   /** how long it may take until it answers, in milliseconds */
   deadlineMs?: number;
+  /** what Node is to load before it */
+  nodeArgs?: readonly string[];
 }
 
 export interface Tund {
@@ -51,32 +60,38 @@ export interface Tund {
  * @throws Error with its log when it does not answer in time, and when it was not built
  */
 export async function startTund(options: TundOptions = {}): Promise<Tund> {
-  const tund = program("tund");
-  if (!existsSync(tund)) throw new Error(`${tund} is not there: run 'node scripts/build.mjs' first`);
+  const tund = built("tund");
   const ours = options.home === undefined ? await tempDir() : null;
   const home = ours?.path ?? options.home ?? "";
   const env = await environment(home, options.env ?? {});
   const socket = env["TUND_SOCKET"] ?? "";
-  const [command, ...argv] = [...(options.within ?? []), process.execPath, tund];
-  const daemon = await startInBackground(command, argv, { env, cwd: home });
+  const beside = await attachment(options.within !== undefined || options.nodeArgs !== undefined);
+  const node = [process.execPath, ...(options.nodeArgs ?? beside.argv), tund];
+  const [command = "", ...argv] = [...(options.within ?? []), ...node];
+  const daemon = await startInBackground(command, argv, { env: { ...env, ...beside.env }, cwd: home });
   const end = async (signal: NodeJS.Signals) => {
+    await beside.ending();
     const result = await ended(daemon, signal);
     await ours?.remove();
     return result;
   };
   try {
-    await answers(daemon, socket, options.deadlineMs ?? 15_000);
+    await answers(daemon, socket, beside.patience * (options.deadlineMs ?? START_DEADLINE_MS));
   } catch (error) {
     await end("SIGKILL");
     throw new Error(`tund did not come up: ${daemon.log()}`, { cause: error });
   }
+  await beside.started(socket);
   return {
     socket,
     home,
     pid: daemon.pid,
-    log: () => daemon.log(),
-    tunctl: (args, { env: more = {}, ...rest } = {}) =>
-      run(process.execPath, [program("tunctl"), ...args], { cwd: home, ...rest, env: { ...env, ...more } }),
+    log: () => beside.hide(daemon.log()),
+    tunctl: async (args, { env: more = {}, ...rest } = {}) => {
+      const runOptions = { cwd: home, ...rest, env: { ...env, ...more } };
+      const outcome = await run(process.execPath, [program("tunctl"), ...args], runOptions);
+      return { ...outcome, stdout: beside.hide(outcome.stdout) };
+    },
     atTerminal: (args) => startAtTerminal(process.execPath, [program("tunctl"), ...args], env),
     stop: (signal = "SIGTERM") => end(signal),
     fds: () => readdirSync(`/proc/${daemon.pid}/fd`).length,
@@ -126,6 +141,7 @@ function status(socketPath: string): Promise<void> {
   });
 }
 
+const START_DEADLINE_MS = 15_000;
 const STOP_DEADLINE_MS = 15_000;
 
 /** A daemon that does not heed its signal is killed, so that no test leaves one behind; the result then shows it. */
