@@ -35,7 +35,7 @@ import { describeNetwork, watchNetwork } from "./network-watch.ts";
 import { selfCheck } from "./self-check.ts";
 import { loadNative, type Native, nativeFile } from "../shared/native/load.ts";
 import { Service } from "./systemd/service.ts";
-import { processorMsSoFar, watchMemory } from "./memory-watch.ts";
+import { usedMs, watchMemory } from "./memory-watch.ts";
 import { Store } from "./store.ts";
 import { startThreadPool } from "./thread-pool.ts";
 import type { PlacedSocket } from "./unix-socket.ts";
@@ -78,7 +78,7 @@ async function main(ending: Ending): Promise<void> {
   };
   const registry = makeRegistry(config, surroundings);
   const health = () => ({ log: logging.health(), descriptors: descriptors.use });
-  const metrics = metricsWhenAsked(version, (most) => ({ ...registry.measures.figures(most), ...health() }));
+  const metrics = metricsWhenAsked(version, registry.measures, health);
   const { metricsListen } = config;
   const address = metricsListen === null ? null : parseMetricsAddress(metricsListen);
   // Only who holds the control socket may touch the state, and nobody is answered before it is read.
@@ -103,7 +103,7 @@ async function main(ending: Ending): Promise<void> {
   log.info({ socket: socket.path, pid: process.pid, version }, "tund is ready");
   const network = verifyWithNetwork(registry, log);
   const giveBack = () => native?.trimMemory();
-  const memory = watchMemory({ clock, processorMs: processorMsSoFar, giveBack });
+  const memory = watchMemory({ clock, processorMs: usedMs, giveBack });
   onReload(service, registry, log);
   const stop = async (signal: NodeJS.Signals) => {
     log.info({ signal }, "stopping: no new connections; established ones have 5 s");

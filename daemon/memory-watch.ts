@@ -17,7 +17,7 @@ export interface MemoryWatchOptions {
 }
 
 /** Processor time that this process has used so far, in milliseconds. */
-export const processorMsSoFar = (): number => {
+export const usedMs = (): number => {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;
 };

@@ -2,11 +2,12 @@
 import type * as Prom from "prom-client";
 import type { Counter, Gauge, Registry as Register } from "prom-client";
 import type { Master, Status } from "../shared/records.ts";
-import type { Tally } from "./masters/measures.ts";
+import type { Measures, Tally } from "./masters/measures.ts";
 import type { TotalsByKind } from "./masters/totals.ts";
+import { inSlices } from "./slices.ts";
 
 /** Everything that is measured, as it is now. */
-export interface Figures extends Tally, Pick<Status["daemon"], "log" | "descriptors"> {
+interface Figures extends Tally, Health {
   /** as many as are measured by themselves */
   hosts: Pick<Master, "host" | "state" | "roundTripMs" | "reconnects">[];
   totals: TotalsByKind;
@@ -27,7 +28,8 @@ const MOST_HOSTS = 500;
 // The event loop's delay is sampled as often: ten times a second costs nothing that could be measured.
 const SAMPLE_MS = 100;
 
-type GetFigures = (mostHosts: number) => Figures;
+type Health = Pick<Status["daemon"], "log" | "descriptors">;
+type GetFigures = () => Promise<Figures>;
 
 async function createMetrics(version: string, figures: GetFigures): Promise<Metrics> {
   const prom = await import("prom-client");
@@ -35,17 +37,32 @@ async function createMetrics(version: string, figures: GetFigures): Promise<Metr
   prom.collectDefaultMetrics({ register, eventLoopMonitoringPrecision: SAMPLE_MS });
   const series = makeSeries(prom, register);
   series.info.set({ version }, 1);
+  let last = Promise.resolve("");
   return {
     contentType: register.contentType,
+    // One after the other: they are written from the same series, in slices.
     text: () => {
-      fill(series, figures(MOST_HOSTS));
-      return register.metrics();
+      const text = last.then(() => written(register, series, figures));
+      last = text.catch(() => "");
+      return text;
     },
   };
 }
 
+async function written(register: Register, series: Series, figures: GetFigures): Promise<string> {
+  fill(series, await figures());
+  const names = register.getMetricsAsArray().map(({ name }) => name);
+  const texts = await inSlices(names, (name) => register.getSingleMetricAsString(name));
+  return `${texts.join("\n\n")}\n`;
+}
+
 /** The metrics of one daemon, made when they are first asked for, and again when that failed. */
-export function metricsWhenAsked(version: string, figures: GetFigures): () => Promise<Metrics> {
+export function metricsWhenAsked(
+  version: string,
+  measures: Pick<Measures, "figures">,
+  health: () => Health,
+): () => Promise<Metrics> {
+  const figures = async () => ({ ...(await measures.figures(MOST_HOSTS)), ...health() });
   let made: Promise<Metrics> | undefined;
   return () => {
     const making = made ?? createMetrics(version, figures);

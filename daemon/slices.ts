@@ -4,10 +4,13 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 // Of a turn of the event loop.
 const SLICE_MS = 2;
 
+// Of a list, in one piece of its text.
+const GROUP = 32;
+
 /** Makes something of each item, in order. What is made of a later one is made later, and may be of another time. */
 export async function inSlices<Item, Made>(
   items: readonly Item[],
-  make: (item: Item) => Made,
+  make: (item: Item) => Made | Promise<Made>,
 ): Promise<Made[]> {
   const made: Made[] = [];
   let began = performance.now();
@@ -16,7 +19,8 @@ export async function inSlices<Item, Made>(
       await nextTurn();
       began = performance.now();
     }
-    made.push(make(item));
+    const one = make(item);
+    made.push(one instanceof Promise ? await one : one);
   }
   return made;
 }
@@ -24,21 +28,22 @@ export async function inSlices<Item, Made>(
 /** The JSON text of an object, whose lists may be long. */
 export async function jsonInSlices(object: object): Promise<Buffer> {
   const pieces: Buffer[] = [];
-  let start = "{";
+  let comma = "";
   for (const [name, value] of Object.entries(object)) {
     if (value === undefined) continue;
-    const isList = Array.isArray(value);
-    const items: unknown[] = isList ? value : [value];
-    pieces.push(Buffer.from(`${start}${JSON.stringify(name)}:${isList ? "[" : ""}`));
-    let comma = "";
-    const texts = await inSlices(items, (item) => {
-      const text = Buffer.from(comma + JSON.stringify(item));
-      comma = ",";
-      return text;
-    });
-    for (const text of texts) pieces.push(text);
-    start = isList ? "]," : ",";
+    const start = `${comma}${JSON.stringify(name)}:`;
+    if (Array.isArray(value))
+      pieces.push(Buffer.from(`${start}[`), ...(await listInSlices(value)), Buffer.from("]"));
+    else pieces.push(Buffer.from(start + JSON.stringify(value)));
+    comma = ",";
   }
-  pieces.push(Buffer.from(start === "{" ? "{}" : `${start.slice(0, -1)}}`));
-  return Buffer.concat(pieces);
+  return Buffer.concat([Buffer.from("{"), ...pieces, Buffer.from("}")]);
+}
+
+function listInSlices(items: readonly unknown[]): Promise<Buffer[]> {
+  const starts = Array.from({ length: Math.ceil(items.length / GROUP) }, (_, index) => index * GROUP);
+  return inSlices(starts, (start) => {
+    const text = JSON.stringify(items.slice(start, start + GROUP)).slice(1, -1);
+    return Buffer.from(start === 0 ? text : `,${text}`);
+  });
 }

@@ -84,7 +84,7 @@ const arrows: Record<string, string[]> = {
     "daemon/store.ts",
     "shared",
   ],
-  "daemon/metrics.ts": ["daemon/masters", "shared"],
+  "daemon/metrics.ts": ["daemon/masters", "daemon/slices.ts", "shared"],
   "daemon/metrics-listener.ts": ["daemon/metrics.ts", "shared"],
   "daemon/settings.ts": [],
   "daemon/saved-state.ts": ["shared"],

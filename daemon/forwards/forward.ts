@@ -129,9 +129,14 @@ export class Forward {
     return { opened: counts.total, failedBy, bytes };
   }
 
-  /** Its connections now: those that have a channel, and those that wait for the link. */
-  get load(): { open: number; parked: number } {
-    return { open: this.#connections.open, parked: this.#options.parking.parked };
+  /** Connections that have a channel. */
+  get open(): number {
+    return this.#connections.open;
+  }
+
+  /** Connections that wait for the link. */
+  get parked(): number {
+    return this.#options.parking.parked;
   }
 
   /** The addresses and paths that listen. */

@@ -2,6 +2,7 @@
 import type { ForwardKind } from "../../shared/forward-spec.ts";
 import type { Master as MasterRecord } from "../../shared/records.ts";
 import type { ForwardState } from "../forwards/state.ts";
+import { inSlices } from "../slices.ts";
 import type { Master } from "./master.ts";
 import type { Roster } from "./roster.ts";
 import type { MasterState } from "./state.ts";
@@ -23,8 +24,8 @@ export class Measures {
   }
 
   /** All of it, and the first `mostHosts` masters each by itself. */
-  figures(mostHosts: number): Tally & { hosts: MasterRecord[]; totals: TotalsByKind } {
-    const hosts = this.#roster.masters.slice(0, mostHosts).map((master) => master.snapshot());
+  async figures(mostHosts: number): Promise<Tally & { hosts: MasterRecord[]; totals: TotalsByKind }> {
+    const hosts = await inSlices(this.#roster.masters.slice(0, mostHosts), (master) => master.snapshot());
     return { ...this.tally(), hosts, totals: this.#totals.sum() };
   }
 
@@ -57,11 +58,11 @@ function tallyOf(all: readonly Master[]): Tally {
   };
   for (const master of all) {
     tally.masters[master.state]++;
-    for (const { spec, state, load } of master.forwards) {
+    for (const { spec, state, open, parked } of master.forwards) {
       const kind = tally.forwards[spec.kind];
       kind.states[state]++;
-      kind.open += load.open;
-      kind.parked += load.parked;
+      kind.open += open;
+      kind.parked += parked;
     }
   }
   return tally;

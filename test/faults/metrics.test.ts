@@ -25,9 +25,9 @@ v8.getHeapSpaceStatistics = fails;
 process.on("SIGUSR2", () => (v8.getHeapSpaceStatistics = v8.getHeapSpaceStatistics === works ? fails : works));`;
 
 it("a scrape that fails is a 500 on either socket, however far the metrics had come, and the next one is tried anew", async () => {
-  const { path, remove } = await tempDir();
-  onTestFinished(remove);
-  const hook = join(path, "hook.cjs");
+  const directory = await tempDir();
+  onTestFinished(() => directory.remove());
+  const hook = join(directory.path, "hook.cjs");
   await writeFile(hook, PLANTED);
   const port = await freePort();
   const tund = await startTund({

@@ -10,8 +10,9 @@ import { startSshd } from "../support/sshd.ts";
 it("a forward that was restored exists once, and is counted once", async () => {
   const sshd = await startSshd();
   onTestFinished(() => sshd.stop());
-  const { registry, close } = await startInProcess(sshd.sshConfig);
-  onTestFinished(close);
+  const daemon = await startInProcess(sshd.sshConfig);
+  onTestFinished(() => daemon.close());
+  const { registry } = daemon;
   const common = { name: null, gatewayPorts: false, onDemand: false, idleSeconds: null, allocatedPort: null };
   const forwards = [];
   for (const id of ["a111", "b222", "c333"])

@@ -6,9 +6,9 @@ import { inSlices, jsonInSlices } from "../../daemon/slices.ts";
 describe("work in slices", () => {
   it("lets everybody else have their turn, and keeps the order", async () => {
     let turns = 0;
-    let isDone = false;
+    const done = new AbortController();
     const others = (async () => {
-      while (!isDone) {
+      while (!done.signal.aborted) {
         await nextTurn();
         turns++;
       }
@@ -19,7 +19,7 @@ describe("work in slices", () => {
       return n * 2;
     };
     expect(await inSlices([1, 2, 3, 4, 5, 6, 7, 8], spin)).toEqual([2, 4, 6, 8, 10, 12, 14, 16]);
-    isDone = true;
+    done.abort();
     await others;
     expect(turns).toBeGreaterThanOrEqual(7);
   });
