@@ -199,18 +199,20 @@ export class Resolver {
     const { name, options, asks } = pending;
     const from = clock.monotonic();
     pending.isRunning = true;
-    const ended = () => {
+    const ended = (error: Error | null, found: LookupAddress[]) => {
       this.#pending.delete(key);
       this.#remember(name, clock.monotonic() - from <= QUICK_MS);
-    };
-    this.#ask(name, { ...options, all: true, verbatim: true }, (error, found) => {
-      ended();
       for (const ask of Array.from(asks)) {
         if (error === null) ask.resolve(found);
         else ask.reject(error);
       }
       this.#next();
-    });
+    };
+    try {
+      this.#ask(name, { ...options, all: true, verbatim: true }, ended);
+    } catch (error) {
+      ended(error as Error, []); // what Node refuses to ask for
+    }
   }
 
   #remember(name: string, isQuick: boolean): void {
