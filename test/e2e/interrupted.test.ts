@@ -175,3 +175,17 @@ describe("a master that was stopped", () => {
     expect(await tund.tunctl(["connect", "-F", config, "testhost"])).toMatchObject({ code: 0 });
   });
 });
+
+describe("a connect beside an exit", () => {
+  it("leaves a host that can be given up, and be connected again", async () => {
+    const { tund, config } = await world();
+    const connect = ["connect", "-F", config, "testhost"];
+    for (let round = 0; round < 6; round++) {
+      expect(await tund.tunctl(connect)).toMatchObject({ code: 0 });
+      await Promise.all([tund.tunctl(connect), tund.tunctl(["exit", "testhost"])]);
+      await tund.tunctl(["exit", "testhost"]);
+      expect((await statusOf(tund)).masters).toEqual([]);
+      expect((await stateOf(tund)).hosts).toEqual([]);
+    }
+  });
+});

@@ -22,7 +22,7 @@ const command = fc.record({
   port: fc.nat({ max: 1 }),
   options: fc.oneof(
     { weight: 4, arbitrary: fc.constant(undefined) },
-    fc.constantFrom(...["ServerAliveInterval=7", "ExitOnForwardFailure=yes"]).map((option) => [option]),
+    fc.constantFrom("ServerAliveInterval=7", "ExitOnForwardFailure=yes").map((option) => [option]),
   ),
   /** after so many turns of the loop whoever asked is gone */
   patience: fc.oneof({ weight: 3, arbitrary: fc.constant(null) }, fc.nat({ max: 300 })),
@@ -55,7 +55,7 @@ it(
         exit: () => client.call("exitMaster", { params }),
       }[verb as "connect"]();
       asked.catch(() => undefined); // it says why not: that is as good an answer as any
-      for (let turns = 0; patience !== null && turns < patience; turns++) await turn();
+      for (let turns = patience ?? 0; turns > 0; turns--) await turn();
       if (patience !== null) gone.abort();
       await asked.catch(() => undefined);
     };

@@ -66,8 +66,7 @@ export function scheduledMasters(
   const clock = manualClock();
   const links = new Set<Link>();
   const failures = { dials: 0, saves: 0 };
-  const later = async (what: string): Promise<void> =>
-    void (await scheduler.schedule(Promise.resolve(), what));
+  const later = (what: string): Promise<void> => scheduler.schedule(Promise.resolve(), what);
   let disk: SavedHost[] = structuredClone([...before]);
   let writing: Promise<void> = Promise.resolve();
   let next: Promise<void> | undefined;
