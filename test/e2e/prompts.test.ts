@@ -134,7 +134,7 @@ describe.skipIf(noTerminal !== null)("at a terminal", () => {
     });
     const tund = await startDaemon(server.sshConfig);
     const tunctl = tund.atTerminal(["connect", "asking"]);
-    await tunctl.shows(String.raw`Welcome \x1b[31mstranger`);
+    await tunctl.shows(String.raw`Welcome \033[31mstranger`);
     await tunctl.shows("First");
     await tunctl.shows("Two things.");
     await tunctl.shows("Only.");
@@ -142,7 +142,7 @@ describe.skipIf(noTerminal !== null)("at a terminal", () => {
     tunctl.types("al\r");
     await tunctl.shows("(alice@127.0.0.1) Code: ");
     tunctl.types("123\r");
-    await tunctl.shows(String.raw`Again\x1b]0;x\x07: `);
+    await tunctl.shows(String.raw`Again\033]0;x\007: `);
     tunctl.types("456\r");
     expect(await tunctl.end).toBe(0);
     expect(tunctl.shown()).not.toContain("123");

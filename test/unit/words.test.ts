@@ -4,6 +4,9 @@ import { words } from "../../daemon/ssh/known-hosts-command.ts";
 
 const isBlank = (c: string): boolean => c === " " || c === "\t";
 
+const isTaken = (next: string, quote: string): boolean =>
+  ["'", '"', "\\"].includes(next) || (quote === "" && next === " ");
+
 /** argv_split() of OpenSSH's misc.c, letter by letter; null for a quote that is not closed. */
 function argvSplit(s: string): string[] | null {
   const argv: string[] = [];
@@ -25,8 +28,7 @@ function wordAt(s: string, start: number): { arg: string; end: number } | null {
   for (; i < s.length; i++) {
     const [c = "", next = ""] = [s[i], s[i + 1]];
     if (quote === "" && isBlank(c)) break;
-    const isEscape = c === "\\" && (["'", '"', "\\"].includes(next) || (quote === "" && next === " "));
-    if (isEscape) arg += s[++i];
+    if (c === "\\" && isTaken(next, quote)) arg += s[++i];
     else if (quote === "" && (c === '"' || c === "'")) quote = c;
     else if (c === quote) quote = "";
     else arg += c;
