@@ -287,8 +287,11 @@ it("a file that is larger than any key is not read", async () => {
   const path = join(sshd.directory, `large-${names++}`);
   await writeFile(path, Buffer.alloc((64 << 10) + 1, "a"), { mode: 0o600 });
   const tund = await startDaemon();
-  for (const IdentityFile of [path, "/dev/zero"])
+  for (const [IdentityFile, why] of [
+    [path, "it is larger than 64 KiB"],
+    ["/dev/zero", "it is a device, not a regular file"],
+  ])
     expect((await tund.tunctl(["connect", await host({ IdentityFile })])).stderr).toContain(
-      `${IdentityFile}: it is larger than any key`,
+      `${IdentityFile}: ${why}`,
     );
 });

@@ -24,7 +24,7 @@ async function sent(head: string, body: Buffer): Promise<Socket> {
   return socket;
 }
 
-const MUCH = Buffer.alloc(512 * 1024, "x");
+const MUCH = Buffer.alloc(128 * 1024, "x"); // more than a body may have, and no more than a socket takes in one write
 const upgrade = (protocol: string, more = "") =>
   `GET /v1/stdio/none HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n${more}\r\n`;
 const post = (more: string) =>
