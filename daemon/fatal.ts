@@ -2,19 +2,25 @@
 import type { Log } from "../shared/log.ts";
 import type { Registry } from "./masters/registry.ts";
 
-/**
- * Logs what ends the daemon: with its stack and everything that led to it, and with what was in hand. Never throws.
- * @param origin where Node met it: uncaughtException or unhandledRejection
- * @param inHand tells what the daemon was doing
- */
-export function logFatal(log: Log, error: unknown, origin: string, inHand: () => object): void {
-  log.error({ err: error, origin, ...told(inHand) }, "tund cannot go on");
+/** What is known of the end. */
+interface Circumstances {
+  /** where Node met it: uncaughtException or unhandledRejection */
+  origin: string;
+  /** the names of the host in whose turn it was thrown, if it was one's */
+  hosts: readonly string[];
+  /** tells what the daemon was doing */
+  inHand: () => object;
+}
+
+/** Logs what ends the daemon: with its stack and everything that led to it, and with what was in hand. Never throws. */
+export function logFatal(log: Log, error: unknown, { origin, hosts, inHand: hand }: Circumstances): void {
+  log.error({ err: error, origin, hosts, ...told(hand) }, "tund cannot go on");
 }
 
 // It is asked of a daemon in an unknown state.
-function told(inHand: () => object): object {
+function told(hand: () => object): object {
   try {
-    return inHand();
+    return hand();
   } catch {
     return {};
   }

@@ -4,35 +4,34 @@
 import "./small-start.ts";
 import "./ssh/ssh2/poly1305-stub.ts";
 // oxlint-enable import/no-unassigned-import
-import { EventEmitter, once } from "node:events";
 import { mkdirSync, realpathSync } from "node:fs";
 import type { Socket } from "node:net";
 import { isatty } from "node:tty";
 import { dirname, join, resolve } from "node:path";
-import { systemClock, timestamp } from "../shared/clock.ts";
+import { systemClock } from "../shared/clock.ts";
 import { messageOf } from "../shared/errors.ts";
 import type { Log } from "../shared/log.ts";
-import type { Status } from "../shared/records.ts";
 import { version } from "../shared/version.ts";
-import { buildServer } from "./api/server.ts";
 import { type Config, loadConfig, muxDirectory, systemdVariables } from "./config.ts";
 import { listenForControl } from "./control-socket.ts";
 import { descriptorLimit, Descriptors } from "./descriptors.ts";
 import { doorkeeper } from "./doorkeeper.ts";
+import { EndedBy } from "./ended-by.ts";
 import { inHand, logFatal } from "./fatal.ts";
 import { letGoOfHungUp } from "./hangup.ts";
 import { helpText } from "./help.ts";
 import { createLog, type Logging, sayOnStderr } from "./log.ts";
+import { makeApi } from "./make-api.ts";
 import type { Registry } from "./masters/registry.ts";
 import { makeRegistry } from "./make-registry.ts";
+import { CurrentHost } from "./ssh/current-host.ts";
 import { KeyRing } from "./ssh/key-ring.ts";
 import { isKeptWaiting, makeOutside, type Outside } from "./ssh/outside.ts";
-import { missingTools } from "./ssh/own-agent.ts";
+import { SshQueries } from "./ssh/ssh-queries.ts";
 import { assertSsh2, nativeCrypto } from "./ssh/ssh2/internals.ts";
-import { type Metrics, metricsWhenAsked } from "./metrics.ts";
+import { metricsWhenAsked } from "./metrics.ts";
 import { parseMetricsAddress, serveMetrics } from "./metrics-listener.ts";
 import { describeNetwork, watchNetwork } from "./network-watch.ts";
-import { selfCheck } from "./self-check.ts";
 import { loadNative, type Native, nativeFile } from "../shared/native/load.ts";
 import { Service } from "./systemd/service.ts";
 import { usedMs, watchMemory } from "./memory-watch.ts";
@@ -59,43 +58,33 @@ async function main(ending: Ending): Promise<void> {
   const { config, native, logging } = await prepare();
   Object.assign(ending, { native, logging, outside });
   const { log } = logging;
-  onFatal(ending, log, () => inHand(registry)); // before there is one, there is nothing in hand
+  const current = new CurrentHost(clock);
+  const suspects = new EndedBy(config.stateDir, () => clock.now(), log);
+  onFatal(ending, { current, suspects, log }, () => inHand(registry)); // before there is one, there is nothing in hand
   const service = new Service({ ...config.systemd, native, clock, log });
   const descriptors = new Descriptors(descriptorLimit(), log);
   const mayEnter = doorkeeper(native, log);
   const admits = (socket: Socket): boolean => descriptors.admits(socket);
   const store = new Store(config.stateDir, log);
   const keyRing = makeKeyRing(config, outside, log);
-  const surroundings = {
-    ...outside,
-    store,
-    keyRing,
-    keeper: service.listeners,
-    mayEnter,
-    admits,
-    clock,
-    log,
-  };
-  const registry = makeRegistry(config, surroundings);
+  const queries = new SshQueries(clock);
+  const own = { store, keyRing, queries, current, suspects, clock, log };
+  const registry = makeRegistry(config, { ...outside, ...own, keeper: service.listeners, mayEnter, admits });
   const health = () => ({ log: logging.health(), descriptors: descriptors.use });
   const metrics = metricsWhenAsked(version, registry.measures, health);
   const { metricsListen } = config;
   const address = metricsListen === null ? null : parseMetricsAddress(metricsListen);
   // Only who holds the control socket may touch the state, and nobody is answered before it is read.
-  const { app, restored } = makeApi(config, {
-    registry,
-    metrics,
-    isNative: native !== null,
-    health,
-    isLast: (control) => descriptors.isLast(control),
-    log,
-  });
+  const isLast = (control: Socket): boolean => descriptors.isLast(control);
+  const behind = { registry, metrics, isNative: native !== null, health, isLast, clock, log };
+  const { app, restored } = makeApi(config, behind);
   await app.ready();
   app.server.on("connection", mayEnter);
   const socket = await listenForControl(app.server, config.socket, service.controlSocket);
   const unlock = await claimState(store, socket);
   mkdirSync(muxDirectory(socket.path), { recursive: true, mode: 0o700 });
   const served = address && (await serveMetrics(address, metrics, { log, admits }));
+  await suspects.load();
   registry.restore(await store.load());
   for (const host of config.connect) registry.keep(host);
   restored();
@@ -112,6 +101,7 @@ async function main(ending: Ending): Promise<void> {
     served?.close();
     await registry.close(DRAIN_MS);
     keyRing.close();
+    queries.end();
     unlock();
     socket.release();
     await app.close();
@@ -140,34 +130,6 @@ async function prepare(): Promise<{ config: Config; native: Native | null; loggi
   return { config, native, logging };
 }
 
-interface Behind {
-  registry: Registry;
-  metrics: () => Promise<Metrics>;
-  isNative: boolean;
-  health: () => Pick<Status["daemon"], "log" | "descriptors">;
-  isLast: (control: Socket) => boolean;
-  log: Log;
-}
-
-function makeApi(config: Config, { registry, metrics, isNative, health, isLast, log }: Behind) {
-  const daemon = itself(config.socket);
-  const start = new EventEmitter();
-  const app = buildServer({
-    registry,
-    daemon: () => ({ ...daemon, ...health() }),
-    clock,
-    metrics,
-    isLast,
-    selfCheck: async () => {
-      const missing = await missingTools(config.person.env);
-      return selfCheck({ ...daemon, stateDir: config.stateDir, isNative, missing });
-    },
-    log,
-    restored: once(start, "restored"),
-  });
-  return { app, restored: () => void start.emit("restored") };
-}
-
 const verifyWithNetwork = (registry: Registry, log: Log) =>
   watchNetwork({
     clock,
@@ -187,15 +149,6 @@ const onReload = (service: Service, registry: Registry, log: Log): void =>
   });
 
 const besideUs = (file: string): string => join(dirname(realpathSync(process.argv[1] ?? "")), file);
-
-const itself = (socket: string) => ({
-  version,
-  pid: process.pid,
-  since: timestamp(clock.now()),
-  socket,
-  node: process.version,
-  nativeCrypto: nativeCrypto(),
-});
 
 async function claimState(store: Store, socket: PlacedSocket): Promise<() => void> {
   try {
@@ -225,10 +178,18 @@ function onSignals(stop: (signal: NodeJS.Signals) => Promise<void>, ending: Endi
     });
 }
 
-// A daemon in an unknown state must not go on; what brought it there is in the log.
-function onFatal(ending: Ending, log: Log, hand: () => object): void {
+interface Blaming {
+  current: CurrentHost;
+  suspects: EndedBy;
+  log: Log;
+}
+
+// A daemon in an unknown state must not go on; what brought it there is in the log, and whose turn it was on disk.
+function onFatal(ending: Ending, { current, suspects, log }: Blaming, hand: () => object): void {
   process.on("uncaughtException", (error, origin) => {
-    logFatal(log, error, origin, hand);
+    const hosts = current.namesFor(error);
+    suspects.record(hosts);
+    logFatal(log, error, { origin, hosts, inHand: hand });
     leave(1, ending);
   });
 }

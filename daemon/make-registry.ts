@@ -4,20 +4,23 @@ import type { Clock } from "../shared/clock.ts";
 import type { Log } from "../shared/log.ts";
 import type { Config } from "./config.ts";
 import type { ListenerKeeper } from "./forwards/listener-keeper.ts";
-import { limited } from "./masters/limit.ts";
 import { Registry } from "./masters/registry.ts";
+import type { Suspects } from "./masters/suspects.ts";
 import { serveMux } from "./mux/server.ts";
 import { hasAesInstructions } from "./ssh/aes.ts";
 import { connect } from "./ssh/connect.ts";
+import type { CurrentHost } from "./ssh/current-host.ts";
+import { DialQueue } from "./ssh/dial-queue.ts";
 import { HostResolver } from "./ssh/host-config.ts";
 import type { KeyRing } from "./ssh/key-ring.ts";
 import type { Outside } from "./ssh/outside.ts";
+import type { SshQueries } from "./ssh/ssh-queries.ts";
 import { WindowBudget } from "./ssh/receive-window.ts";
 import type { Store } from "./store.ts";
 
-// After a long sleep or a restart everything wants its link at once: neither servers nor we gain by that.
-const MOST_DIALLING = 32;
-const MOST_RESOLVING = 4;
+// After a long sleep or a restart everything wants its link at once: neither servers nor we gain by that. A turn lasts until
+// keys are exchanged; one that takes longer than a second waits for its server, and lets the next one go.
+const DIALLING = { most: 32, reserved: 8, slowMs: 1000 };
 // What stalled readers on far paths may make us hold, beside what each channel begins with.
 const WINDOW_BUDGET_BYTES = 128 * 1024 * 1024;
 
@@ -25,6 +28,9 @@ const WINDOW_BUDGET_BYTES = 128 * 1024 * 1024;
 export interface Surroundings extends Outside {
   store: Store;
   keyRing: KeyRing;
+  queries: SshQueries;
+  current: CurrentHost;
+  suspects: Suspects;
   keeper: ListenerKeeper;
   mayEnter: (socket: Socket) => boolean;
   admits: (socket: Socket) => boolean;
@@ -33,40 +39,30 @@ export interface Surroundings extends Outside {
 }
 
 /** Makes the registry of one daemon: how it resolves hosts, dials them, and serves mux clients. */
-export function makeRegistry(
-  config: Config,
-  { store, keyRing, keeper, mayEnter, admits, clock, log, ...outside }: Surroundings,
-): Registry {
+export function makeRegistry(config: Config, surroundings: Surroundings): Registry {
+  const { keyRing, queries, mayEnter, ...rest } = surroundings;
+  const { files, hostKeyFiles, resolver: names, admits, clock, log } = rest;
   const { person, sshConfig: configFile, controlPath, keepsMuxForwards: isPersistent } = config;
-  const resolver = new HostResolver({ person, configFile, controlPath, files: outside.files });
+  const resolver = new HostResolver({ person, configFile, controlPath, files, queries });
+  const turns = new DialQueue({ ...DIALLING, clock });
   const windowBudget = new WindowBudget(WINDOW_BUDGET_BYTES);
   const isAesFast = hasAesInstructions();
+  const shared = { files, hostKeyFiles, resolver: names, clock, turns, windowBudget, keyRing, isAesFast };
   const registry: Registry = new Registry({
-    resolve: limited(MOST_RESOLVING, (host, options) => resolver.resolve(host, options)),
-    dial: limited(MOST_DIALLING, (attempt) =>
-      connect({
-        ...attempt,
-        ...outside,
-        clock,
-        windowBudget,
-        keyRing,
-        isAesFast,
-        log: log.child({ host: attempt.config.host }),
-      }),
-    ),
+    resolve: (host, options, wish) => resolver.resolve(host, options, wish),
+    dial: (attempt) => connect({ ...attempt, ...shared, log: log.child({ host: attempt.config.host }) }),
+    onAwaited: () => {
+      queries.reconsider();
+      turns.reconsider();
+    },
     serveMux: (socket, host) => {
       if (mayEnter(socket)) admits(socket);
       return serveMux(socket, host, { registry, isPersistent, clock, log });
     },
-    ...outside,
-    store,
-    keeper,
-    admits,
+    ...rest,
     parking: config.parking,
-    clock,
     random: Math.random,
     pid: process.pid,
-    log,
   });
   return registry;
 }

@@ -50,29 +50,36 @@ const roomOf = (file: string): string => {
 const arrows: Record<string, string[]> = {
   "daemon/main.ts": [
     "daemon/config.ts",
+    "daemon/ended-by.ts",
     "daemon/help.ts",
     "daemon/log.ts",
+    "daemon/make-api.ts",
     "daemon/make-registry.ts",
     "daemon/descriptors.ts",
     "daemon/fatal.ts",
     "daemon/hangup.ts",
     "daemon/control-socket.ts",
-    "daemon/api",
     "daemon/masters",
-    "daemon/mux",
     "daemon/systemd",
     "daemon/doorkeeper.ts",
     "daemon/thread-pool.ts",
-    "daemon/forwards",
     "daemon/ssh",
     "daemon/store.ts",
     "daemon/unix-socket.ts",
     "daemon/network-watch.ts",
     "daemon/small-start.ts",
     "daemon/memory-watch.ts",
-    "daemon/self-check.ts",
     "daemon/metrics.ts",
     "daemon/metrics-listener.ts",
+    "shared",
+  ],
+  "daemon/make-api.ts": [
+    "daemon/api",
+    "daemon/config.ts",
+    "daemon/masters",
+    "daemon/metrics.ts",
+    "daemon/self-check.ts",
+    "daemon/ssh",
     "shared",
   ],
   "daemon/make-registry.ts": [
@@ -111,6 +118,7 @@ const arrows: Record<string, string[]> = {
   "daemon/memory-watch.ts": ["shared"],
   "daemon/config.ts": ["daemon/checks.ts", "daemon/settings.ts", "daemon/ssh", "daemon/systemd", "shared"],
   "daemon/help.ts": ["daemon/settings.ts", "shared"],
+  "daemon/ended-by.ts": ["shared"],
   "daemon/doorkeeper.ts": ["shared"],
   "daemon/systemd": ["daemon/masters", "daemon/forwards", "shared"],
   "daemon/log.ts": ["daemon/config.ts", "daemon/logging", "shared"],
@@ -271,18 +279,16 @@ describe("the house", () => {
     ]);
     expect(own.filter((name) => slow.has(name))).toEqual([]);
     const verbs = readFileSync("dist/tunctl.cjs", "utf8").matchAll(/^ *\/\/ cli\/commands\/(\S+)\.ts$/gm);
-    expect(new Set(Array.from(verbs, ([, verb]) => verb))).toEqual(
-      new Set(["check", "help", "list", "status"]),
-    );
+    const quick = new Set(["check", "help", "list", "status"]);
+    expect(new Set(Array.from(verbs, ([, verb]) => verb))).toEqual(quick);
   });
 
   it("asks the daemon without Node's HTTP, whatever the verb, and starts no machinery of ES modules", async () => {
     for (const args of [["stop", "db"], ["cancel", "f7k2"], ["help"]]) {
       const { ours, own } = await loadedBy(...args);
       expect(ours).toEqual(["tunctl.cjs", "tunctl-all.cjs"]);
-      expect(own.filter((name) => name === "http" || name === "internal/modules/esm/translators")).toEqual(
-        [],
-      );
+      const machinery = own.filter((name) => name === "http" || name === "internal/modules/esm/translators");
+      expect(machinery).toEqual([]);
     }
   });
 

@@ -120,11 +120,7 @@ export class Forward {
   }
 
   /** What its connections came to: how many got a channel, how many did not, by error code, and the bytes. */
-  get totals(): {
-    opened: number;
-    failedBy: ReadonlyMap<string, number>;
-    bytes: { in: number; out: number };
-  } {
+  get totals(): Pick<Connections, "failedBy" | "bytes"> & { opened: number } {
     const { failedBy, bytes, counts } = this.#connections;
     return { opened: counts.total, failedBy, bytes };
   }
@@ -180,6 +176,12 @@ export class Forward {
   /** To be called when the link will not come back by itself: nobody waits for it any longer. */
   linkGone(why: TundError): void {
     this.#options.parking.refuse(why);
+  }
+
+  /** It is not tried until somebody wants it: why stands in it. */
+  refuse(why: TundError): void {
+    this.#fail(why);
+    this.#enter("refused");
   }
 
   /** Stops accepting; settles when the listener is gone. Established connections live on. */

@@ -15,6 +15,8 @@ export type Dial = (attempt: Attempt) => Promise<Connection>;
 
 export interface AttemptsOptions {
   dial: Dial;
+  /** runs what comes of an attempt as the host's */
+  follow: (run: () => Promise<void>) => Promise<void>;
   clock: Clock;
   random: () => number;
   onConnection: (connection: Connection) => void;
@@ -42,21 +44,23 @@ export class Attempts {
   }
 
   start(config: HostConfig): void {
-    const { dial, onConnection, onFailure } = this.#options;
+    const { dial, follow, onConnection, onFailure } = this.#options;
     this.abort();
     const attempt = new AbortController();
     this.#current = attempt;
-    dial({ config, signal: attempt.signal }).then(
-      (connection) => {
-        if (attempt !== this.#current) return connection.close();
-        this.#connectedAt = this.#options.clock.monotonic();
-        return onConnection(connection);
-      },
-      (error: unknown) => {
-        if (attempt !== this.#current) return;
-        this.#failures++;
-        onFailure(error);
-      },
+    void follow(() =>
+      dial({ config, signal: attempt.signal }).then(
+        (connection) => {
+          if (attempt !== this.#current) return connection.close();
+          this.#connectedAt = this.#options.clock.monotonic();
+          return onConnection(connection);
+        },
+        (error: unknown) => {
+          if (attempt !== this.#current) return;
+          this.#failures++;
+          onFailure(error);
+        },
+      ),
     );
   }
 

@@ -2,7 +2,7 @@
 import type { ConnectionOptions } from "../../shared/records.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
 import { isUnresolved } from "../ssh/unresolved.ts";
-import type { Member } from "./company.ts";
+import { background, type Member, silentMember } from "./company.ts";
 import type { Master } from "./master.ts";
 import type { Named, NameWishes } from "./names.ts";
 import { isHeld, standsForAnother } from "./refusals.ts";
@@ -13,7 +13,7 @@ import { Transaction } from "./transaction.ts";
 /** Who wants a host, and what for. */
 export interface Wanted {
   transaction: Transaction;
-  /** whoever may be asked by its login */
+  /** who wants it, and may be asked by its login: a person who cannot be asked, unless it says otherwise */
   member?: Member;
   /** whether a new master dials now, or when it is needed */
   start?: "connecting" | "idle";
@@ -43,7 +43,7 @@ export class Claims {
   async readyAnew(host: string, options: ConnectionOptions | undefined, wanted: Wanted): Promise<Named> {
     const { transaction } = wanted;
     const named = await this.ready(host, options, wanted);
-    const { identity, forwarding, controlPath } = await this.#resolved(host, options, transaction);
+    const { identity, forwarding, controlPath } = await this.#resolved(host, options, wanted);
     const isSame = identity === named.master.config.identity;
     named.intent.claim(transaction, { forwarding, ...(isSame && { controlPath }) });
     await transaction.wait(this.#roster.placeMux(host));
@@ -61,7 +61,7 @@ export class Claims {
     if (isUnresolved(master.config)) return (await this.ready(host, undefined, { transaction })).master;
     if (master.held !== null) throw isHeld(host);
     this.claim(named, transaction);
-    await this.#redial(named, transaction);
+    await this.#redial(named, { transaction });
     return master;
   }
 
@@ -74,7 +74,9 @@ export class Claims {
     const transaction = new Transaction();
     this.claim(named, transaction);
     const done = () => transaction.rollback(); // nobody was told anything
-    return void transaction.run(() => this.#redial(named, transaction, isDue)).then(done, done);
+    return void transaction
+      .run(() => this.#redial(named, { transaction, member: background }, isDue))
+      .then(done, done);
   }
 
   /** A command builds on a name, and on its master: it fails when they end. Neither stays for its sake if it is not answered. */
@@ -92,18 +94,17 @@ export class Claims {
    * A host with its master, in whatever state that is.
    * @throws TundError when ssh_config cannot be resolved, HOST_CONFLICT, MASTER_CLOSING
    */
-  async acquire(
-    host: string,
-    given: ConnectionOptions | undefined,
-    { transaction, start = "connecting" }: Wanted,
-  ): Promise<Named> {
+  async acquire(host: string, given: ConnectionOptions | undefined, wanted: Wanted): Promise<Named> {
+    const { transaction, start = "connecting" } = wanted;
+    const { suspects } = this.#roster;
+    if (suspects.lastOf(host) !== null) await transaction.wait(suspects.forgive(host));
     this.#roster.refuseWhenClosing();
     const standing = this.#roster.names.get(host);
     if (standing?.master.state === "ready" && given === undefined) {
       this.claim(standing, transaction);
       return standing;
     }
-    const config = await this.#resolved(host, given, transaction);
+    const config = await this.#resolved(host, given, wanted);
     this.#roster.refuseWhenClosing();
     const before = this.#roster.names.get(host);
     before?.master.refuseWhenOver();
@@ -126,11 +127,12 @@ export class Claims {
   async #resolved(
     host: string,
     given: ConnectionOptions | undefined,
-    transaction: Transaction,
+    { transaction, member = silentMember }: Wanted,
   ): Promise<HostConfig> {
+    const wish = { isAwaited: () => member.isPerson, signal: transaction.signal };
     for (;;) {
       const options = given ?? this.#roster.names.get(host)?.options;
-      const config = await transaction.wait(this.#roster.resolve(host, options));
+      const config = await transaction.wait(this.#roster.resolve(host, options, wish));
       transaction.check();
       if (given !== undefined || this.#roster.names.get(host)?.options === options) return config;
     }
@@ -153,14 +155,15 @@ export class Claims {
 
   async #redial(
     { host, master }: Named,
-    transaction: Transaction,
+    wanted: Wanted,
     isDue: (config: HostConfig) => boolean = () => true,
   ): Promise<void> {
-    const config = await this.#resolved(host, undefined, transaction);
+    const config = await this.#resolved(host, undefined, wanted);
     if (!isDue(config)) return;
     if (this.#roster.names.of(master).length === 1 && !this.#roster.has(config))
       this.#roster.rekey(master, config);
-    await master.reconnect({ signal: transaction.signal });
+    const { transaction, member } = wanted;
+    await master.reconnect({ signal: transaction.signal, ...(member && { member }) });
   }
 
   // A name stands for one connection. One that is not up may be told anew how to be (ssh_config was mended); one that is

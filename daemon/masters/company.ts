@@ -6,10 +6,15 @@ import type { OpenKey } from "../ssh/key-ring.ts";
 export interface Member extends Pick<Caller, "isPresent" | "agents" | "ask" | "tell"> {
   /** whether answers are to be kept in memory for when the link is lost (`--remember`) */
   readonly remembers: boolean;
+  /** whether a person waits, and not something in the background */
+  readonly isPerson: boolean;
 }
 
 /** One who waits and cannot be asked. */
-export const silentMember: Member = { ...nobody, remembers: false };
+export const silentMember: Member = { ...nobody, remembers: false, isPerson: true };
+
+/** Nobody who waits: what the daemon does by itself. */
+export const background: Member = { ...silentMember, isPerson: false };
 
 export class Company implements Caller {
   readonly #members = new Set<Member>();
@@ -24,6 +29,9 @@ export class Company implements Caller {
     if (member.agents.length > 0) this.#agents = [...member.agents];
     return () => void this.#members.delete(member);
   }
+
+  /** Whether a person waits, here or behind it: what they wait for goes first. */
+  readonly isAwaited = (): boolean => [...this.#members].some((member) => member.isPerson);
 
   get isPresent(): boolean {
     const is = this.#who() !== undefined;
@@ -115,6 +123,9 @@ export const memberOf = (company: Company): Member => ({
   },
   agents: company.agents,
   remembers: company.remembering,
+  get isPerson() {
+    return company.isAwaited();
+  },
   // The other master keeps what is to be kept.
   ask: (question) => company.ask({ ...question, memo: null }),
   tell: (text) => company.tell(text),

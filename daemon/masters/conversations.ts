@@ -106,6 +106,7 @@ export class Conversations {
       },
       agents,
       remembers: remember,
+      isPerson: true,
       ask: (question) => conversation.ask(question, host, signal),
       tell: (text) => conversation.tell(text),
     };

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import type { HandOver, Held, HoldRequest } from "../../shared/holds.ts";
 import { failureOf, TundError } from "../../shared/errors.ts";
 import type { ForwardKind } from "../../shared/forward-spec.ts";
+import { somebody } from "../ssh/dial-queue.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
 import type { Conversations } from "./conversations.ts";
 import type { House } from "./house.ts";
@@ -11,7 +12,7 @@ import type { Held as Holder } from "./master-options.ts";
 import type { Named } from "./names.ts";
 import { openForwards } from "./opening.ts";
 import { specsOf } from "./request.ts";
-import type { RosterOptions } from "./roster.ts";
+import type { RosterOptions } from "./roster-options.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** Told once when the master has ended: why, if that was nobody's wish. */
@@ -57,7 +58,7 @@ export class Holding {
   async hold(host: string, request: HoldRequest, transaction: Transaction): Promise<Held> {
     const { house, conversations, resolve } = this.#options;
     const { signal } = transaction;
-    const config = await transaction.wait(resolve(host, request.connection));
+    const config = await transaction.wait(resolve(host, request.connection, { ...somebody, signal }));
     const hold = this.#unused(request.hold);
     const path = config.controlPath;
     if (path === null)

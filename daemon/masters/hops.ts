@@ -5,23 +5,35 @@ import { withinDeadline } from "../forwards/outbound.ts";
 import { channelWire, type Wire } from "../ssh/wire.ts";
 import type { Caller } from "../ssh/caller.ts";
 import type { Connection } from "../ssh/connection.ts";
+import type { Around, CurrentHost } from "../ssh/current-host.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
 import type { Hop } from "../ssh/way.ts";
 import type { Attempt } from "./attempts.ts";
 import { waitForChannel } from "./channels.ts";
+import type { Wanted } from "./claims.ts";
 import { memberOf } from "./company.ts";
 import type { Master } from "./master.ts";
 import { Transaction } from "./transaction.ts";
 import type { Patience } from "./waiters.ts";
 
 /** Dials a host over a wire, if it has one, for whoever waits for it. @throws TundError why not */
-export type DialOver = (attempt: Attempt & { wire: Wire | undefined; caller: Caller }) => Promise<Connection>;
+export type DialOver = (attempt: Attempt & Over) => Promise<Connection>;
+
+interface Over {
+  wire: Wire | undefined;
+  caller: Caller;
+  /** whether a person waits for it, now */
+  isAwaited: () => boolean;
+  /** runs what is the host's */
+  around: Around;
+}
 
 export interface HopsOptions {
   /** finds or makes the master of a hop, for as long as the transaction is open. @throws TundError when ssh_config cannot be resolved */
-  acquire: (hop: Hop, transaction: Transaction) => Promise<Master>;
+  acquire: (hop: Hop, wanted: Wanted) => Promise<Master>;
   /** called when nobody is behind a hop any more */
   release: (hop: Master) => void;
+  current: CurrentHost;
   clock: Clock;
 }
 
@@ -44,7 +56,7 @@ export class Hops {
     this.#stranded.delete(master);
     try {
       return await this.#along(signal, async (transaction) => {
-        const lead = await this.#options.acquire(hop, transaction);
+        const lead = await this.#options.acquire(hop, { transaction, member: memberOf(master.company) });
         transaction.check();
         this.#follow(master, lead);
         await this.#ready(master, lead, signal);
@@ -65,7 +77,9 @@ export class Hops {
     const wire = way.kind === "jump" ? await this.wireTo(master, way.hop, attempt.signal) : undefined;
     try {
       attempt.signal.throwIfAborted();
-      return await dial({ ...attempt, wire, caller: master.company });
+      const { company } = master;
+      const around: Around = (run) => this.#options.current.run(master.names, run);
+      return await dial({ ...attempt, wire, caller: company, isAwaited: company.isAwaited, around });
     } catch (error) {
       wire?.destroy();
       throw error;
@@ -76,7 +90,8 @@ export class Hops {
   async wireFor(config: HostConfig, hop: Hop, patience: Patience): Promise<Wire> {
     try {
       return await this.#along(patience.signal, async (transaction) => {
-        const lead = await this.#options.acquire(hop, transaction);
+        const { member } = patience;
+        const lead = await this.#options.acquire(hop, { transaction, ...(member && { member }) });
         await lead.whenReady(patience);
         return this.#open(config, lead, transaction);
       });

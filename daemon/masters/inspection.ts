@@ -9,17 +9,19 @@ import type {
   TrustRequest,
 } from "../../shared/logins.ts";
 import type { ConnectionOptions } from "../../shared/records.ts";
+import { somebody } from "../ssh/dial-queue.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
 import type { Outside } from "../ssh/outside.ts";
 import type { Probing } from "../ssh/probe.ts";
 import type { Conversations } from "./conversations.ts";
 import { examine } from "./doctor.ts";
 import type { Roster } from "./roster.ts";
+import type { RosterOptions } from "./roster-options.ts";
 import { Transaction } from "./transaction.ts";
 import { recordKeys, shownKeys } from "./trust.ts";
 
 export interface InspectionOptions extends Outside {
-  resolve: (host: string, options?: ConnectionOptions) => Promise<HostConfig>;
+  resolve: RosterOptions["resolve"];
   roster: Roster;
   conversations: Conversations;
   clock: Clock;
@@ -49,8 +51,8 @@ export class Inspection {
     { host, connection, publicKeys }: TrustRequest,
     transaction = new Transaction(),
   ): Promise<{ host: string; file: string }> {
-    const { resolve, roster, hostKeyFiles: files } = this.#options;
-    const config = await transaction.wait(resolve(host, connection ?? this.#optionsOf(host)));
+    const { roster, hostKeyFiles: files } = this.#options;
+    const config = await this.#resolved(host, connection, transaction);
     const file = await recordKeys(config, publicKeys, { files, transaction });
     const master = roster.names.get(host)?.master;
     if (master?.snapshot().failure?.code === "HOST_KEY_UNKNOWN" && master.state === "blocked") master.retry();
@@ -93,15 +95,22 @@ export class Inspection {
   }
 
   async #probing({ host, connection, caller }: Asked, transaction: Transaction): Promise<Probing> {
-    const { resolve, roster, conversations, resolver, clock } = this.#options;
+    const { roster, conversations, resolver, clock } = this.#options;
     const { signal } = transaction;
     const member = conversations.member(caller, host, signal);
-    const config = await transaction.wait(resolve(host, connection ?? this.#optionsOf(host)));
+    const config = await this.#resolved(host, connection, transaction);
     return { config, resolver, clock, signal, wireTo: () => roster.wireFor(config, { member, signal }) };
   }
 
   // A host that is known goes by the options that it was connected with.
-  #optionsOf(host: string): ConnectionOptions | undefined {
-    return this.#options.roster.names.get(host)?.options;
+  #resolved(
+    host: string,
+    connection: ConnectionOptions | undefined,
+    transaction: Transaction,
+  ): Promise<HostConfig> {
+    const { resolve, roster } = this.#options;
+    const options = connection ?? roster.names.get(host)?.options;
+    const { signal } = transaction;
+    return transaction.wait(resolve(host, options, { ...somebody, signal }));
   }
 }

@@ -1,4 +1,5 @@
 // What a master is made with.
+import type { TundError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
 import type { Master as MasterRecord } from "../../shared/records.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
@@ -13,16 +14,22 @@ export interface Held {
   persistSeconds: number | null;
 }
 
-export interface MasterOptions extends Pick<AttemptsOptions, "dial" | "clock" | "random"> {
+export interface MasterOptions extends Pick<AttemptsOptions, "dial" | "follow" | "clock" | "random"> {
   config: HostConfig;
   /** whose it is alone; null: everybody's */
   held: Held | null;
   /** what others know of it: the process that it is to the world, its mux socket, and what they had to leave out */
   outside: () => Pick<MasterRecord, "pid" | "muxSocket" | "warnings">;
   log: Log;
-  /** whether it dials now, or when it is needed */
-  start: "connecting" | "idle";
+  /** its names, which it is given later */
+  names: Set<string>;
+  /** whether it dials now, when it is needed, or when a person wants it */
+  start: "connecting" | "idle" | "failed";
+  /** why it does not dial by itself */
+  failure: TundError | null;
   onReady: (master: Master) => void;
+  /** called when somebody has begun to wait for it */
+  onAwaited: () => void;
   /** called when anything but a counter has changed */
   onChange: (master: Master) => void;
 }

@@ -20,7 +20,7 @@ export class Master {
   /** what it dials with; changes take effect at the next attempt */
   config: HostConfig;
   /** every host name that stands for this master */
-  readonly names = new Set<string>();
+  readonly names: Set<string>;
   /** the hosts that lead to it, nearest first */
   via: string[] = [];
   /** forwards of ssh_config that could not be set up, the last time that it was asked to */
@@ -44,11 +44,11 @@ export class Master {
   #end: () => void = () => undefined;
 
   constructor(options: MasterOptions) {
-    const { clock, held } = options;
+    const { clock, held, names } = options;
     this.#options = options;
     this.config = options.config;
-    this.held = held;
-    this.#standing = new Standing(options.start, options);
+    [this.held, this.names] = [held, names];
+    this.#standing = new Standing(options);
     this.ended = new Promise((resolve) => (this.#end = () => resolve(this.company.end())));
     this.#attempts = new Attempts({
       ...options,
@@ -108,6 +108,7 @@ export class Master {
       if (this.state === "ready") return;
       const outcome = this.#waiters.wait(signal);
       this.#apply("retry");
+      this.#options.onAwaited();
       await outcome;
     } finally {
       leave();

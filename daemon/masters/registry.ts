@@ -30,8 +30,10 @@ import type { House } from "./house.ts";
 import { Measures } from "./measures.ts";
 import { openRequested } from "./requested.ts";
 import { restoreHost, settleHost } from "./restoring.ts";
-import { Roster, type RosterOptions } from "./roster.ts";
+import { Roster } from "./roster.ts";
+import type { RosterOptions } from "./roster-options.ts";
 import { byName, chosenBy } from "./selection.ts";
+import { isAway } from "./state.ts";
 import { StdioTickets } from "./stdio-tickets.ts";
 import type { Transaction } from "./transaction.ts";
 import { Totals } from "./totals.ts";
@@ -177,9 +179,10 @@ export class Registry {
 
   /** Dials hosts that have no link and want one, as ssh_config is now; nobody waits for it. */
   redial(): void {
+    const { suspects } = this.#options;
     for (const { host, master } of this.#roster.names.all.values()) {
-      const isAway = () => ["waiting", "blocked", "failed"].includes(master.state);
-      if (isAway()) this.#roster.claims.redial(host, isAway);
+      const isDue = () => isAway(master.state) && suspects.lastOf(host) === null;
+      if (isDue()) this.#roster.claims.redial(host, isDue);
     }
   }
 

@@ -1,5 +1,5 @@
 // Putting back what was saved: at once in name, and for good when ssh_config has been asked about each host.
-import { failureOf } from "../../shared/errors.ts";
+import { failureOf, TundError } from "../../shared/errors.ts";
 import { parseForwardSpec } from "../../shared/forward-spec.ts";
 import type { SavedForward, SavedHost } from "../saved-state.ts";
 import type { Forward } from "../forwards/forward.ts";
@@ -27,6 +27,9 @@ export function restoreHost({ host, kept, connection, forwards }: SavedHost, hou
         quiet,
       );
       forward.intent.settle({ isPersistent: true, name: saved.name });
+      const { state, failure } = master.snapshot();
+      if (state === "failed" && failure !== null)
+        forward.refuse(new TundError(failure.code, failure.message));
     } catch (error) {
       // Only a hand that edited the file can have done it.
       house.log.error({ host, forward: saved.id }, `left out: ${failureOf(error, house.log).message}`);

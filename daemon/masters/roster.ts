@@ -1,44 +1,25 @@
 // Which masters there are: by the names that users gave, and by what decides their connection.
-import type { Clock } from "../../shared/clock.ts";
 import type { ConnectionOptions } from "../../shared/records.ts";
 import { TundError } from "../../shared/errors.ts";
-import type { Log } from "../../shared/log.ts";
 import type { Connection } from "../ssh/connection.ts";
+import { clockWithin } from "../ssh/current-host.ts";
+import type { Wish } from "../ssh/dial-queue.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
 import type { Hop } from "../ssh/way.ts";
 import type { Wire } from "../ssh/wire.ts";
 import { isUnresolved, unresolved } from "../ssh/unresolved.ts";
-import type { Attempt, Dial } from "./attempts.ts";
-import { Claims } from "./claims.ts";
-import { type DialOver, Hops } from "./hops.ts";
+import type { Attempt } from "./attempts.ts";
+import { Claims, type Wanted } from "./claims.ts";
+import { Hops } from "./hops.ts";
 import { Master } from "./master.ts";
 import type { Held, MasterOptions } from "./master-options.ts";
-import { MuxSockets, type ServeMux } from "./mux-sockets.ts";
+import { MuxSockets } from "./mux-sockets.ts";
 import { type Named, Names, type Said } from "./names.ts";
+import { reservation } from "./reservation.ts";
+import type { RosterEvents, RosterOptions } from "./roster-options.ts";
 import { isOver } from "./state.ts";
-import { Transaction } from "./transaction.ts";
+import { suspicionOf, type Suspects } from "./suspects.ts";
 import type { Patience } from "./waiters.ts";
-
-export interface RosterOptions {
-  resolve: (host: string, options?: ConnectionOptions) => Promise<HostConfig>;
-  dial: DialOver;
-  /** serves those who come to mux sockets */
-  serveMux: ServeMux;
-  clock: Clock;
-  random: () => number;
-  pid: number;
-  log: Log;
-}
-
-/** What the roster tells of. */
-export interface RosterEvents {
-  /** a master has become ready */
-  onReady: (master: Master) => void;
-  /** anything about a master but its counters has changed */
-  onChange: (master: Master) => void;
-  /** a host whose place was reserved has its true master now; the one before ends */
-  onResolved: (named: Named, before: Master) => void;
-}
 
 export class Roster {
   readonly #options: RosterOptions;
@@ -56,15 +37,21 @@ export class Roster {
     this.#events = events;
     this.#names = new Names(new MuxSockets(options.serveMux, options.log));
     this.#hops = new Hops({
-      acquire: (hop, transaction) => this.#hop(hop, transaction),
+      acquire: (hop, wanted) => this.#hop(hop, wanted),
       release: (hop) => this.release(hop),
+      current: options.current,
       clock: options.clock,
     });
   }
 
   /** What a host's ssh_config means. @throws TundError HOST_CONFIG_FAILED, SSH_NOT_FOUND, UNSUPPORTED */
-  resolve(host: string, options: ConnectionOptions | undefined): Promise<HostConfig> {
-    return this.#options.resolve(host, options);
+  resolve(host: string, options: ConnectionOptions | undefined, wish: Wish): Promise<HostConfig> {
+    return this.#options.resolve(host, options, wish);
+  }
+
+  /** Hosts that are left alone until a person wants them. */
+  get suspects(): Suspects {
+    return this.#options.suspects;
   }
 
   /** A host whose place was reserved has its true master now. */
@@ -132,15 +119,12 @@ export class Roster {
   /** Keeps a place for a host, and asks ssh_config about it as often as it takes; nobody waits. Its true master follows. */
   reserve(host: string, options?: ConnectionOptions): Named {
     const config = unresolved(host);
-    const dial: Dial = async ({ signal }) => {
-      await Promise.resolve(); // it is given its name and its forwards first
-      const transaction = new Transaction(signal);
-      const start = master.isOnDemand ? "idle" : "connecting";
-      await transaction.run(() => this.claims.acquire(host, undefined, { transaction, start }));
-      transaction.commit();
-      throw new TundError("CONNECTION_LOST", `${host} has another master now`); // nobody hears it: this one has ended
-    };
-    const master = this.#create(config, "connecting", { dial });
+    const { start, ...own } = reservation(host, {
+      suspects: this.#options.suspects,
+      master: () => master,
+      acquire: (wanted) => this.claims.acquire(host, undefined, wanted),
+    });
+    const master: Master = this.#create(config, start, own);
     const named = this.name(host, master, config);
     named.intent.settle({ options, isAcknowledged: true });
     return named;
@@ -213,12 +197,15 @@ export class Roster {
   }
 
   // One that leads to others is used as it is; whatever options it was connected with.
-  async #hop({ name, options }: Hop, transaction: Transaction): Promise<Master> {
+  async #hop({ name, options }: Hop, wanted: Wanted): Promise<Master> {
     const standing = this.#names.get(name);
-    if (standing === undefined || isUnresolved(standing.master.config))
-      return (await this.claims.acquire(name, options, { transaction })).master;
-    this.claims.claim(standing, transaction);
-    return standing.master;
+    if (standing !== undefined && !isUnresolved(standing.master.config)) {
+      this.claims.claim(standing, wanted.transaction);
+      return standing.master;
+    }
+    const suspicion = suspicionOf(name, this.#options.suspects);
+    if (suspicion !== null) throw suspicion;
+    return (await this.claims.acquire(name, options, wanted)).master;
   }
 
   async #dial(of: () => Master, attempt: Attempt): Promise<Connection> {
@@ -226,13 +213,21 @@ export class Roster {
     return this.#hops.dial(of(), attempt, this.#options.dial);
   }
 
-  #create(config: HostConfig, start: MasterOptions["start"], own: { dial?: Dial; held?: Held } = {}): Master {
-    const { clock, random, pid, log } = this.#options;
-    const { held = null } = own;
+  #create(
+    config: HostConfig,
+    start: MasterOptions["start"],
+    own: Partial<Pick<MasterOptions, "dial" | "held" | "failure">> = {},
+  ): Master {
+    const { random, pid, log, current } = this.#options;
+    const { held = null, failure = null } = own;
+    const names = new Set<string>();
     const master: Master = new Master({
       config,
+      names,
+      failure,
+      follow: (run) => current.follow(names, run),
       dial: own.dial ?? ((attempt) => this.#dial(() => master, attempt)),
-      clock,
+      clock: clockWithin(this.#options.clock, (run) => current.run(names, run)),
       random,
       held,
       outside: () => ({ pid: held?.pid ?? pid, ...this.#names.muxOf(master) }),
@@ -243,6 +238,7 @@ export class Roster {
         this.#hops.readied(ready);
         for (const { host } of this.#names.of(ready)) void this.placeMux(host); // it may have been in somebody's way
       },
+      onAwaited: () => this.#options.onAwaited?.(),
       onChange: (changed) => this.#changed(changed),
     });
     this.#masters.set(config.identity, master);

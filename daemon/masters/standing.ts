@@ -6,6 +6,15 @@ import type { Failure } from "../../shared/records.ts";
 import { failureRecord } from "../forwards/failure-record.ts";
 import { type MasterEvent, type MasterState, nextMasterState } from "./state.ts";
 
+/** How it begins. */
+interface Beginning {
+  start: MasterState;
+  /** why it does not dial by itself */
+  failure: TundError | null;
+  clock: Clock;
+  log: Log;
+}
+
 export class Standing {
   readonly #clock: Clock;
   readonly #log: Log;
@@ -13,11 +22,12 @@ export class Standing {
   #since: number;
   #failure: Failure | null = null;
 
-  constructor(start: MasterState, { clock, log }: { clock: Clock; log: Log }) {
+  constructor({ start, failure, clock, log }: Beginning) {
     this.#clock = clock;
     this.#log = log;
     this.#state = start;
     this.#since = clock.now();
+    if (failure !== null) this.fail(failure);
   }
 
   get state(): MasterState {

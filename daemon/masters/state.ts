@@ -57,6 +57,9 @@ export function eventOfFailure(code: ErrorCode, isNeeded: boolean): MasterEvent 
 export const nextMasterState = (state: MasterState, event: MasterEvent): MasterState =>
   (transitions[state] as Partial<Record<MasterEvent, MasterState>>)[event] ?? state;
 
+/** Whether it wants a link and has none, nor is dialling. */
+export const isAway = (state: MasterState): boolean => ["waiting", "blocked", "failed"].includes(state);
+
 /** Whether it takes nothing new any more, and will not again. */
 export const isOver = (state: MasterState): boolean => state === "closing" || state === "closed";
 

@@ -5,6 +5,8 @@ import { messageOf, TundError } from "../../shared/errors.ts";
 import { certificateAlgorithms, offeredAlgorithms } from "./algorithms.ts";
 import { type Caller, nobody } from "./caller.ts";
 import { Connection } from "./connection.ts";
+import { type Around, clockWithin, tellWithin } from "./current-host.ts";
+import type { DialQueue, Turn } from "./dial-queue.ts";
 import { Handshake } from "./handshake.ts";
 import { type HostConfig, hostNameOf } from "./host-config.ts";
 import { HostVerifier } from "./host-verifier.ts";
@@ -32,6 +34,12 @@ export interface ConnectOptions extends Outside {
   windowBudget: WindowBudget;
   /** opens identities that have a passphrase */
   keyRing: KeyRing;
+  /** whose turn it is to dial and to exchange keys; shared by all connections */
+  turns: DialQueue;
+  /** whether a person waits for it, now */
+  isAwaited: () => boolean;
+  /** runs what is the host's: what it throws is known to be */
+  around: Around;
   /** whether the processor has instructions for AES */
   isAesFast: boolean;
   /** ends the attempt, and the connection that it became */
@@ -39,11 +47,22 @@ export interface ConnectOptions extends Outside {
 }
 
 /**
- * Dials, checks the host key and logs in; each of these phases within ConnectTimeout, while nobody is asked anything.
+ * Waits for its turn, dials, checks the host key and logs in; each of these phases within ConnectTimeout, while nobody is asked anything.
  * @throws TundError for whatever kept it from coming up
  */
 export async function connect(options: ConnectOptions): Promise<Connection> {
-  const { config, clock, log, windowBudget, isAesFast, keyRing, files, hostKeyFiles } = options;
+  const { turns, isAwaited, signal } = options;
+  const turn = await turns.take({ isAwaited, signal });
+  try {
+    return await dialAndLogIn(options, turn);
+  } finally {
+    turn.end();
+  }
+}
+
+async function dialAndLogIn(options: ConnectOptions, turn: Turn): Promise<Connection> {
+  const { config, log, windowBudget, isAesFast, keyRing, files, hostKeyFiles, around } = options;
+  const clock = clockWithin(options.clock, around);
   const phases = new Phases(clock, config.connectTimeoutMs);
   const caller = phases.patient(config.isBatch ? nobody : options.caller);
   const asker = config.isBatch ? withAgents(caller, options.caller) : caller;
@@ -52,13 +71,15 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
     const known = await allKnownHosts(options);
     const algorithms = offeredAlgorithms(config, knownKeyTypes(known, config), isAesFast);
     const socket = await reach(options);
+    tellWithin(socket, around); // what comes with it and does not go through the client: its end, say
     const isLoopback = /^(127\.|::1$|::ffff:127\.)/.test(socket.remoteAddress ?? "");
-    const now = () => clock.now();
-    const verifier = new HostVerifier({ config, known, files: hostKeyFiles, caller, log, isLoopback, now });
-    const client = new SshClient({ socket, clock });
+    const checked = { config, known, files: hostKeyFiles, isLoopback };
+    const verifier = new HostVerifier({ ...checked, caller, clock, signal: options.signal, log });
+    const client = new SshClient({ socket, clock, around });
     const connection = new Connection({ client, socket, config, clock, windowBudget, log });
     const isCertified = authorities(known, hostNameOf(config)).length > 0;
     const certificates = isCertified ? certificateAlgorithms(config) : [];
+    client.onHandshake(turn.end); // what follows is waiting: for the server, for agents, for a person
     const parts = { client, socket, config, phases, verifier, certificates, identities, caller };
     const handshake = new Handshake(parts);
     keepHostKeys(client, { config, known, verifier, files, hostKeyFiles, log });
@@ -79,13 +100,15 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
 const mayBeOver = (error: unknown, { stalled }: Identities): boolean =>
   stalled && error instanceof TundError && ["AUTH_FAILED", "PROMPT_UNANSWERED"].includes(error.code);
 
-async function allKnownHosts({ config, hostKeyFiles, log }: ConnectOptions): Promise<KnownHost[]> {
+async function allKnownHosts(options: ConnectOptions): Promise<KnownHost[]> {
+  const { config, hostKeyFiles, clock, signal, log } = options;
   const { knownHostsCommand: command, hostKeyTokens: tokens } = config;
   const { hosts, problems } = await hostKeyFiles.find(config.knownHostsFiles, hostNameOf(config));
   for (const problem of problems) log.warn({ problem }, "known hosts file not read");
   if (command === null) return hosts;
   const name = config.hostname; // without the port, as ssh asks this time
-  return [...hosts, ...(await askKnownHostsCommand({ command, tokens, name }, { kind: "ORDER" }))];
+  const asked = { command, tokens, name };
+  return [...hosts, ...(await askKnownHostsCommand(asked, { kind: "ORDER" }, { clock, signal }))];
 }
 
 // Under BatchMode a caller is not asked, and their agent serves all the same.

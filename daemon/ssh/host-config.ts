@@ -1,8 +1,7 @@
 // What ssh_config means for a host, as ssh itself says it (`ssh -G`): Match, Include, tokens and canonicalization are its work.
-import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import type { ConnectionOptions } from "../../shared/records.ts";
-import { errnoOf, messageOf, TundError } from "../../shared/errors.ts";
+import { messageOf, TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
 import { type AuthenticationConfig, authenticationConfig } from "./authentication-config.ts";
 import type { Files } from "../files.ts";
@@ -12,11 +11,13 @@ import {
   type KnownHostsPaths,
   knownHostsPaths,
 } from "./host-key-config.ts";
+import { somebody, type Wish } from "./dial-queue.ts";
 import { type ForwardingConfig, forwardingConfig } from "./forwarding-config.ts";
 import type { HostName } from "./known-hosts.ts";
 import type { RekeyLimit } from "./rekeying.ts";
 import { parseSettings, type Settings } from "./settings.ts";
 import { jumpHost, splitHops, type Way, wayOf } from "./way.ts";
+import type { SshQueries } from "./ssh-queries.ts";
 import { type Person, type TokenSource, tokensOf } from "./tokens.ts";
 
 /** Everything that decides a connection, resolved. */
@@ -62,8 +63,8 @@ export const hostNameOf = ({ hostname: host, port, hostKeyAlias }: HostConfig): 
   hostKeyAlias,
 });
 
-/** Answers what `ssh -G` prints for these arguments. Injected, so that tests can count the calls. */
-export type RunSsh = (args: readonly string[]) => Promise<string>;
+/** What asks ssh: answers what `ssh -G` prints for these arguments. */
+type Queries = Pick<SshQueries, "ask">;
 
 // What cannot change which connection it is: forwards, what would run in a session, logging, ssh's own multiplexing.
 const irrelevant = new Set(
@@ -80,7 +81,7 @@ const algorithmSettings = ["ciphers", "macs", "kexalgorithms", "hostkeyalgorithm
 
 /** Resolves hosts by asking ssh. One per daemon: it keeps ssh's defaults, to tell them from the user's choices. */
 export class HostResolver {
-  readonly #run: RunSsh;
+  readonly #queries: Queries;
   readonly #person: Person;
   readonly #configFile: string | null;
   readonly #controlPath: string | null;
@@ -96,33 +97,35 @@ export class HostResolver {
     configFile: string | null;
     controlPath: string | null;
     files: Files;
-    run?: RunSsh;
+    queries: Queries;
   }) {
     this.#person = options.person;
     this.#configFile = options.configFile;
     this.#controlPath = options.controlPath;
     this.#files = options.files;
-    this.#run = options.run ?? runSsh;
+    this.#queries = options.queries;
   }
 
   /**
    * Resolves a host with the options that came with it.
-   * @throws TundError HOST_CONFIG_FAILED with ssh's own words, SSH_NOT_FOUND, UNSUPPORTED for ProxyUseFdpass
+   * @param wish who wants it: a person who waits, unless it says otherwise
+   * @throws TundError HOST_CONFIG_FAILED with ssh's own words, SSH_NOT_FOUND, UNSUPPORTED for ProxyUseFdpass; what the
+   * wish's signal was aborted with
    */
-  async resolve(host: string, options: ConnectionOptions = {}): Promise<HostConfig> {
+  async resolve(host: string, options: ConnectionOptions = {}, wish: Wish = somebody): Promise<HostConfig> {
     const { host: last, jump } = splitHops(host);
     const { configFile } = options;
     const asked = jump === undefined ? options : { ...options, jump };
-    const [settings, defaults] = await Promise.all([this.#ask(last, asked), this.#sshDefaults()]);
+    const [settings, defaults] = await Promise.all([this.#ask(last, asked, wish), this.#sshDefaults()]);
     const files = await this.#knownHostsPaths(settings, host);
     return { ...toHostConfig(last, { settings, defaults, files, person: this.#person, configFile }), host };
   }
 
-  async #ask(host: string, options: ConnectionOptions): Promise<Settings> {
+  async #ask(host: string, options: ConnectionOptions, wish: Wish): Promise<Settings> {
     // Behind the caller's own: the first one counts.
     const path = this.#controlPath === null ? [] : ["-o", `ControlPath=${quoted(this.#controlPath)}`];
-    const text = await this.#run([...sshArguments(options, this.#configFile), ...path, "--", host]);
-    return parseSettings(text);
+    const args = [...sshArguments(options, this.#configFile), ...path, "--", host];
+    return parseSettings(await this.#queries.ask(args, wish));
   }
 
   async #knownHostsPaths(settings: Settings, host: string): Promise<KnownHostsPaths> {
@@ -135,7 +138,8 @@ export class HostResolver {
   }
 
   #sshDefaults(): Promise<Settings> {
-    this.#defaults ??= this.#run(["-F", "none", "--", "localhost"]).then(parseSettings);
+    // Of no host, and for all of them: whoever asks first.
+    this.#defaults ??= this.#queries.ask(["-F", "none", "--", "localhost"], somebody).then(parseSettings);
     this.#defaults.catch(() => (this.#defaults = undefined));
     return this.#defaults;
   }
@@ -157,39 +161,6 @@ function sshArguments(options: ConnectionOptions, configFile: string | null): st
     ...(options.addressFamily === undefined ? [] : [options.addressFamily === "inet" ? "-4" : "-6"]),
   ];
 }
-
-const SSH_G_DEADLINE_MS = 20_000; // Match exec and canonicalization may wait for the network
-
-function runSsh(args: readonly string[]): Promise<string> {
-  const host = args.at(-1);
-  return new Promise((resolve, reject) => {
-    const child = execFile(
-      "ssh",
-      ["-T", "-G", ...args],
-      { timeout: SSH_G_DEADLINE_MS, maxBuffer: 1 << 20 },
-      (error, stdout, stderr) => {
-        if (error === null) return resolve(stdout);
-        if (errnoOf(error) === "ENOENT")
-          return reject(
-            new TundError(
-              "SSH_NOT_FOUND",
-              "there is no ssh on PATH, and tund asks 'ssh -G' what ssh_config means: install the OpenSSH client",
-            ),
-          );
-        const why = error.killed ? `no answer in ${SSH_G_DEADLINE_MS / 1000} s` : complaint(stderr);
-        return reject(
-          new TundError("HOST_CONFIG_FAILED", `ssh cannot resolve '${host}': ${why}`, { cause: error }),
-        );
-      },
-    );
-    child.stdin?.end();
-  });
-}
-
-const complaint = (stderr: string): string => {
-  const lines = stderr.split(/\r?\n/).filter((line) => line !== "" && !line.startsWith("Warning:"));
-  return lines.join("; ") || "it gave no reason";
-};
 
 interface Resolution {
   settings: Settings;

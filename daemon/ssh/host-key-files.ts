@@ -87,8 +87,8 @@ export class HostKeyFiles {
   }
 
   /** Whether a file of RevokedHostKeys revokes a key. @throws TundError when it cannot be told: ssh refuses every key then */
-  isRevokedBy(path: string, key: Buffer): Promise<boolean> {
-    return isRevokedBy(path, key, { files: this.#files, slices: this.#slices });
+  isRevokedBy(path: string, key: Buffer, signal: AbortSignal): Promise<boolean> {
+    return isRevokedBy(path, key, { files: this.#files, slices: this.#slices, clock: this.#clock, signal });
   }
 
   async #findIn(path: string, wants: readonly Want[]): Promise<Lines> {

@@ -1,4 +1,5 @@
 // The verdict on a server's host key, for one connection attempt: strict, and given at once unless a person has to be asked.
+import type { Clock } from "../../shared/clock.ts";
 import type { Log } from "../../shared/log.ts";
 import { messageOf, TundError } from "../../shared/errors.ts";
 import type { Caller } from "./caller.ts";
@@ -17,8 +18,9 @@ export interface HostVerifierOptions {
   files: HostKeyFiles;
   caller: Caller;
   log: Log;
-  /** in milliseconds since the epoch */
-  now: () => number;
+  clock: Clock;
+  /** the attempt is over: what was started for a verdict is ended */
+  signal: AbortSignal;
   /** whether the server was reached at a loopback address */
   isLoopback: boolean;
 }
@@ -31,7 +33,7 @@ export class HostVerifier {
   readonly #files: HostKeyFiles;
   readonly #caller: Caller;
   readonly #log: Log;
-  readonly #now: () => number;
+  readonly #running: Pick<HostVerifierOptions, "clock" | "signal">;
   /** NoHostAuthenticationForLocalhost: whatever key it is */
   readonly #isTrusted: boolean;
   /** has ssh2 take the key that is certified for the server's */
@@ -40,9 +42,9 @@ export class HostVerifier {
   #knownBy: { file: string } | undefined;
   #failure: TundError | undefined;
 
-  constructor({ config, known, files, caller, log, now, isLoopback }: HostVerifierOptions) {
+  constructor({ config, known, files, caller, log, isLoopback, clock, signal }: HostVerifierOptions) {
     this.#isTrusted = config.isLocalhostTrusted && isLoopback;
-    this.#now = now;
+    this.#running = { clock, signal };
     this.#config = config;
     this.#known = known;
     this.#files = files;
@@ -107,13 +109,13 @@ export class HostVerifier {
     const { revokedHostKeys: list, knownHostsCommand: command, hostKeyTokens: tokens } = this.#config;
     const plain = certificate?.key ?? key;
     const name = recordName(this.#name);
-    if (list !== null && (await this.#files.isRevokedBy(list, key)))
+    if (list !== null && (await this.#files.isRevokedBy(list, key, this.#running.signal)))
       return new TundError("HOST_KEY_REVOKED", `the ${shownKey(plain)} of ${name} is revoked by ${list}`);
-    if (command !== null)
-      this.#known = [
-        ...this.#known,
-        ...(await askKnownHostsCommand({ command, tokens, name }, { kind: "HOSTNAME", key: plain })),
-      ];
+    if (command !== null) {
+      const purpose = { kind: "HOSTNAME" as const, key: plain };
+      const more = await askKnownHostsCommand({ command, tokens, name }, purpose, this.#running);
+      this.#known = [...this.#known, ...more];
+    }
     return this.#judgeAny(key, certificate);
   }
 
@@ -123,7 +125,8 @@ export class HostVerifier {
     const name = this.#name;
     const { caAlgorithms: algorithms } = this.#config;
     const revoked = verdict(this.#known, { ...name, key: certificate.key });
-    const fault = faultOf(certificate, { known: this.#known, name, algorithms, now: this.#now() });
+    const now = this.#running.clock.now();
+    const fault = faultOf(certificate, { known: this.#known, name, algorithms, now });
     if (fault === null && revoked.kind !== "revoked") return undefined; // and the keys of the host stay as they are
     if (fault !== null) this.#log.warn({ fault }, "the host's certificate does not count");
     return this.#judge(certificate.key, fault);

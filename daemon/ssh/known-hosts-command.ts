@@ -1,11 +1,13 @@
 // KnownHostsCommand of ssh_config(5): a program that prints lines of known_hosts.
-import { execFile } from "node:child_process";
 import { messageOf, TundError } from "../../shared/errors.ts";
 import { fingerprint, keyType } from "./host-key.ts";
 import { type KnownHost, parseKnownHosts } from "./known-hosts.ts";
+import { clipped } from "./said.ts";
 import { expandTokens } from "./tokens.ts";
+import { runTool, type ToolOptions } from "./tool.ts";
 
 const DEADLINE_MS = 20_000;
+const MOST_PRINTED_BYTES = 1 << 22;
 const SOURCE = "KnownHostsCommand";
 
 /** What it is asked for: the order of host key algorithms, or whether this key is the host's. */
@@ -20,10 +22,14 @@ export interface KnownHostsCommand {
   name: string;
 }
 
-/** Runs it, without a shell as ssh does. @throws TundError HOST_CONFIG_FAILED when it fails: ssh ends the connection then */
+/**
+ * Runs it, without a shell as ssh does, within 20 s.
+ * @throws TundError HOST_CONFIG_FAILED when it fails: ssh ends the connection then
+ */
 export async function askKnownHostsCommand(
   { command, tokens, name }: KnownHostsCommand,
   purpose: Purpose,
+  running: Pick<ToolOptions, "clock" | "signal">,
 ): Promise<KnownHost[]> {
   const key = purpose.kind === "HOSTNAME" ? purpose.key : null;
   const all = {
@@ -37,15 +43,22 @@ export async function askKnownHostsCommand(
   const [program = "", ...args] = words(command).map((word) => expandTokens(word, all));
   if (program === "")
     throw new TundError("HOST_CONFIG_FAILED", `KnownHostsCommand '${command}' names no program`);
-  return new Promise((resolve, reject) => {
-    execFile(program, args, { timeout: DEADLINE_MS, maxBuffer: 1 << 22 }, (error, stdout, stderr) => {
-      if (error === null) return resolve(parseKnownHosts(SOURCE, stdout));
-      const why = [messageOf(error).split("\n")[0], stderr.trim()].filter((text) => text !== "").join(": ");
-      return reject(
-        new TundError("HOST_CONFIG_FAILED", `KnownHostsCommand failed: ${why}`, { cause: error }),
-      );
-    }).stdin?.end();
-  });
+  const limits = { what: program, deadlineMs: DEADLINE_MS, mostPrinted: MOST_PRINTED_BYTES };
+  try {
+    const { code, stdout, stderr } = await runTool(program, args, { ...limits, ...running });
+    if (code === 0) return parseKnownHosts(SOURCE, stdout);
+    const said = clipped(
+      stderr
+        .trim()
+        .split(/\s*\n\s*/)
+        .join("; "),
+    );
+    throw new Error(`${program}: it ended with exit code ${code}${said === "" ? "" : `: ${said}`}`);
+  } catch (error) {
+    throw new TundError("HOST_CONFIG_FAILED", `KnownHostsCommand failed: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
 }
 
 // Told apart by their first characters, so that no part is looked at twice.

@@ -166,7 +166,8 @@ export class OwnAgent {
       stdio: ["pipe", "pipe", "ignore"],
     });
     // Nothing of it is there then, not even its streams.
-    if (holder.pid === undefined) throw new Error(`ssh-agent cannot be run: ${await errorOf(holder)}`);
+    if (holder.pid === undefined)
+      throw new Error(`ssh-agent cannot be run: ${messageOf(await errorOf(holder))}`);
     for (const each of [holder, holder.stdin, holder.stdout]) each.on("error", () => undefined);
     try {
       const running = { socket, directory, holder, pid: await pidFrom(holder, clock) };

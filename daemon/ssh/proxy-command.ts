@@ -4,6 +4,7 @@ import { once } from "node:events";
 import type { Readable, Writable } from "node:stream";
 import type { Clock } from "../../shared/clock.ts";
 import { messageOf, TundError } from "../../shared/errors.ts";
+import { signalGroup } from "./process-group.ts";
 import { JoinedWire, type Wire } from "./wire.ts";
 
 export interface ProxyCommandOptions {
@@ -82,13 +83,4 @@ function lastWords(stderr: Readable): () => string {
 function howItEnded({ exitCode, signalCode }: Child): string {
   if (signalCode !== null) return `it was ended by ${signalCode}`;
   return exitCode === null ? "it closed its stdout" : `it ended with exit code ${exitCode}`;
-}
-
-// It leads a process group of its own, so that what it started goes with it. Gives whether anybody is in it.
-function signalGroup({ pid }: Child, signal: NodeJS.Signals): boolean {
-  try {
-    return pid !== undefined && process.kill(-pid, signal);
-  } catch {
-    return false;
-  }
 }

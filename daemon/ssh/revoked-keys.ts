@@ -1,30 +1,39 @@
 // RevokedHostKeys of ssh_config(5): a list of public keys, or a key revocation list (ssh-keygen -k), which ssh-keygen reads.
-import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Clock } from "../../shared/clock.ts";
 import { errnoOf, messageOf, TundError } from "../../shared/errors.ts";
 import { FileError, type Files, type OpenFile, versionOf } from "../files.ts";
 import { goThrough, type Line } from "../lines.ts";
 import type { Turns } from "../turns.ts";
 import { parseCertificate } from "./certificate.ts";
 import { keyType } from "./host-key.ts";
+import { clipped } from "./said.ts";
+import { NotRun, runTool } from "./tool.ts";
 
 const KRL_MAGIC = "SSHKRL\n\0";
 const DEADLINE_MS = 10_000;
+
+interface Means {
+  files: Files;
+  slices: Turns;
+  clock: Clock;
+  /** ends it: nobody waits for the answer */
+  signal: AbortSignal;
+}
 
 /**
  * Whether a file revokes a host key, or the authority of a certificate.
  * @throws TundError when it cannot be told, since ssh refuses every key then: HOST_KEY_REVOKED, HOST_CONFIG_FAILED when it may
  * be told another time
  */
-export async function isRevokedBy(
-  file: string,
-  key: Buffer,
-  { files, slices }: { files: Files; slices: Turns },
-): Promise<boolean> {
+export async function isRevokedBy(file: string, key: Buffer, means: Means): Promise<boolean> {
+  const { files, slices } = means;
   try {
-    return (await files.use(file, (open) => isListed(open, key, slices))) ?? (await isInKrl(file, key));
+    return (
+      (await files.use(file, (open) => isListed(open, key, slices))) ?? (await isInKrl(file, key, means))
+    );
   } catch (error) {
     const why = error instanceof FileError ? error.why : messageOf(error);
     const message = `no host key is taken while RevokedHostKeys ${file} cannot be read: ${why}`;
@@ -62,21 +71,27 @@ function keyIn(line: string): Buffer | null {
   return null;
 }
 
-async function isInKrl(file: string, key: Buffer): Promise<boolean> {
+async function isInKrl(file: string, key: Buffer, { clock, signal }: Means): Promise<boolean> {
   const directory = await mkdtemp(join(tmpdir(), "tund-"));
   try {
     const path = join(directory, "key.pub");
     await writeFile(path, `${keyType(key)} ${key.toString("base64")}\n`);
-    return await new Promise((resolve, reject) => {
-      execFile("ssh-keygen", ["-Q", "-f", file, path], { timeout: DEADLINE_MS }, (error, stdout, stderr) => {
-        if (error === null) return resolve(false);
-        if (/REVOKED/.test(stdout)) return resolve(true);
-        return reject(
-          new Error(errnoOf(error) === "ENOENT" ? "there is no ssh-keygen on PATH" : stderr.trim()),
-        );
-      });
-    });
+    const what = `ssh-keygen -Q for ${file}`;
+    const limits = { what, deadlineMs: DEADLINE_MS, clock, signal };
+    const { code, stdout, stderr } = await runTool("ssh-keygen", ["-Q", "-f", file, path], limits).catch(
+      (error: unknown) => {
+        throw unasked(file, error);
+      },
+    );
+    if (code !== 0 && !stdout.includes("REVOKED")) throw new Error(clipped(stderr.trim()));
+    return code !== 0;
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+// That it did not answer may pass.
+function unasked(file: string, error: unknown): FileError {
+  const isMissing = error instanceof NotRun && errnoOf(error.cause) === "ENOENT";
+  return new FileError(file, isMissing ? "there is no ssh-keygen on PATH" : messageOf(error), !isMissing);
 }

@@ -178,7 +178,7 @@ describe("What ssh -G says", () => {
           configFile: null,
           controlPath: null,
           files: makeOutside().files,
-          run: async () => mutated,
+          queries: { ask: async () => mutated },
         });
         try {
           await resolver.resolve("me@example");

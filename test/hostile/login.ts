@@ -1,12 +1,13 @@
 // Attempts to log in to a hostile server with the daemon's own client, in this process.
 import type { Caller } from "../../daemon/ssh/caller.ts";
 import { connect } from "../../daemon/ssh/connect.ts";
-import { HostResolver } from "../../daemon/ssh/host-config.ts";
+import { DialQueue } from "../../daemon/ssh/dial-queue.ts";
 import { KeyRing } from "../../daemon/ssh/key-ring.ts";
 import { WindowBudget } from "../../daemon/ssh/receive-window.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { TundError } from "../../shared/errors.ts";
 import { makeOutside } from "../support/outside.ts";
+import { makeResolver } from "../support/resolver.ts";
 import { silent } from "../support/silent-log.ts";
 import type { HostileServer } from "./server.ts";
 
@@ -34,7 +35,7 @@ export type LogIn = () => Promise<TundError | null>;
 export async function loginsTo({ sshConfig }: HostileServer): Promise<LogIn> {
   const outside = makeOutside();
   const who = { home: "/nonexistent", uid: 0, username: "me", env: {} };
-  const resolver = new HostResolver({
+  const resolver = makeResolver({
     person: who,
     configFile: sshConfig,
     controlPath: null,
@@ -51,6 +52,9 @@ export async function loginsTo({ sshConfig }: HostileServer): Promise<LogIn> {
     clock: systemClock,
     log: silent,
     isAesFast: true,
+    turns: new DialQueue({ most: 32, reserved: 8, slowMs: 1000, clock: systemClock }),
+    isAwaited: () => true,
+    around: <T>(run: () => T): T => run(),
   };
   const attempt = async (signal: AbortSignal): Promise<TundError | null> => {
     try {

@@ -51,7 +51,7 @@ describe("an ssh-add that hangs", () => {
   it("is killed at its deadline, with what it started, and the file is named", async () => {
     const { ring, clock, key, written } = await makeRing({ "ssh-add": HANGS });
     const opening = ring.open(key, SECRET, never);
-    const failed = expect(opening).rejects.toThrow(`ssh-add for ${key.path}: no end to it within 60 s`);
+    const failed = expect(opening).rejects.toThrow(`ssh-add for ${key.path}: no answer in 60 s`);
     await eventually(() => expect(written("ssh-add.pids")).toHaveLength(1));
     clock.advance(60_000);
     await failed;

@@ -3,15 +3,18 @@ import { join, resolve } from "node:path";
 import { Client } from "../../cli/client.ts";
 import { buildServer } from "../../daemon/api/server.ts";
 import { claimControlSocket } from "../../daemon/control-socket.ts";
+import { noSuspects } from "../../daemon/masters/suspects.ts";
+import { CurrentHost } from "../../daemon/ssh/current-host.ts";
 import { Registry } from "../../daemon/masters/registry.ts";
 import { metricsWhenAsked } from "../../daemon/metrics.ts";
 import { serveMux } from "../../daemon/mux/server.ts";
 import { connect } from "../../daemon/ssh/connect.ts";
-import { HostResolver } from "../../daemon/ssh/host-config.ts";
+import { DialQueue } from "../../daemon/ssh/dial-queue.ts";
 import { KeyRing } from "../../daemon/ssh/key-ring.ts";
 import { WindowBudget } from "../../daemon/ssh/receive-window.ts";
 import { type Clock, systemClock } from "../../shared/clock.ts";
 import { makeOutside } from "./outside.ts";
+import { makeResolver } from "./resolver.ts";
 import { silent } from "./silent-log.ts";
 import { tempDir } from "./temp-dir.ts";
 
@@ -29,7 +32,8 @@ export async function startInProcess(sshConfig: string, clock: Clock = systemClo
   const person = { home: directory.path, uid: 0, username: "me", env: {} };
   const outside = makeOutside();
   const { files } = outside;
-  const resolver = new HostResolver({ person, configFile: sshConfig, controlPath, files });
+  const resolver = makeResolver({ person, configFile: sshConfig, controlPath, files });
+  const turns = new DialQueue({ most: 32, reserved: 8, slowMs: 1000, clock });
   const windowBudget = new WindowBudget(0);
   const keyRing = new KeyRing({
     directory: join(directory.path, "agent"),
@@ -43,9 +47,12 @@ export async function startInProcess(sshConfig: string, clock: Clock = systemClo
     serveMux: (socket, host) => serveMux(socket, host, { registry, isPersistent: false, clock, log: silent }),
     resolve: (host, options) => resolver.resolve(host, options),
     dial: (attempt) =>
-      connect({ ...attempt, ...outside, clock, windowBudget, keyRing, isAesFast: true, log: silent }),
+      connect({ ...attempt, ...outside, clock, turns, windowBudget, keyRing, isAesFast: true, log: silent }),
     ...outside,
     clock,
+    current: new CurrentHost(systemClock),
+    onAwaited: () => turns.reconsider(),
+    suspects: noSuspects,
     store: { save: () => Promise.resolve() },
     parking: { ms: 30_000, most: 256 },
     random: () => 0,

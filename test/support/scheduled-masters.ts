@@ -4,8 +4,10 @@ import { PassThrough } from "node:stream";
 import { setImmediate as turn } from "node:timers/promises";
 import type fc from "fast-check";
 import { Registry } from "../../daemon/masters/registry.ts";
+import { noSuspects } from "../../daemon/masters/suspects.ts";
 import type { SavedHost } from "../../daemon/saved-state.ts";
 import type { Connection } from "../../daemon/ssh/connection.ts";
+import { CurrentHost } from "../../daemon/ssh/current-host.ts";
 import type { HostConfig } from "../../daemon/ssh/host-config.ts";
 import { unresolved } from "../../daemon/ssh/unresolved.ts";
 import { TundError } from "../../shared/errors.ts";
@@ -106,6 +108,8 @@ export function scheduledMasters(
       },
     },
     ...makeOutside(clock),
+    current: new CurrentHost(clock),
+    suspects: noSuspects,
     serveMux: () => ({ end: () => undefined }),
     parking: { ms: 30_000, most: 256 },
     clock,

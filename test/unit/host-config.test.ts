@@ -2,10 +2,10 @@ import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { HostResolver } from "../../daemon/ssh/host-config.ts";
 import { expandPath, tokensOf } from "../../daemon/ssh/tokens.ts";
 import { makeOutside } from "../support/outside.ts";
 import type { ConnectionOptions } from "../../shared/records.ts";
+import { makeResolver } from "../support/resolver.ts";
 
 const person = {
   home: "/home/me",
@@ -20,7 +20,7 @@ let key: string;
 const resolver = async (config: string) => {
   const file = join(directory, `config-${Math.random()}`);
   await writeFile(file, config);
-  return new HostResolver({ person, configFile: file, controlPath: "none", files: makeOutside().files });
+  return makeResolver({ person, configFile: file, controlPath: "none", files: makeOutside().files });
 };
 const resolve = async (config: string, host: string, options?: ConnectionOptions) =>
   (await resolver(config)).resolve(host, options);

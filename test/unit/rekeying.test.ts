@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { HostResolver } from "../../daemon/ssh/host-config.ts";
 import { Rekeying, type RekeyLimit, volumeLimit } from "../../daemon/ssh/rekeying.ts";
 import { manualClock } from "../support/clock.ts";
+import { makeResolver } from "../support/resolver.ts";
 import { silent } from "../support/silent-log.ts";
 import { makeOutside } from "../support/outside.ts";
 
@@ -159,12 +159,8 @@ describe("the volume under the same keys", () => {
 
 describe("RekeyLimit, as ssh -G prints it,", () => {
   const person = { home: "/home/me", uid: 1000, username: "me", env: {} };
-  const resolver = new HostResolver({
-    person,
-    configFile: "none",
-    controlPath: "none",
-    files: makeOutside().files,
-  });
+  const { files } = makeOutside();
+  const resolver = makeResolver({ person, configFile: "none", controlPath: "none", files });
 
   it.each([
     ["default none", null, null],

@@ -1,0 +1,56 @@
+// The control API of one daemon, with what it tells of the daemon itself.
+import { EventEmitter, once } from "node:events";
+import type { Socket } from "node:net";
+import { type Clock, timestamp } from "../shared/clock.ts";
+import type { Log } from "../shared/log.ts";
+import type { Status } from "../shared/records.ts";
+import { version } from "../shared/version.ts";
+import { buildServer } from "./api/server.ts";
+import type { Config } from "./config.ts";
+import type { Registry } from "./masters/registry.ts";
+import type { Metrics } from "./metrics.ts";
+import { selfCheck } from "./self-check.ts";
+import { missingTools } from "./ssh/own-agent.ts";
+import { nativeCrypto } from "./ssh/ssh2/internals.ts";
+
+/** What is behind it. */
+interface Behind {
+  registry: Registry;
+  metrics: () => Promise<Metrics>;
+  isNative: boolean;
+  health: () => Pick<Status["daemon"], "log" | "descriptors">;
+  /** whether a connection to the control socket took the last descriptor that may be taken */
+  isLast: (control: Socket) => boolean;
+  clock: Clock;
+  log: Log;
+}
+
+/** Makes it. Nobody is answered until `restored` is called. */
+export function makeApi(config: Config, { registry, metrics, isNative, health, isLast, clock, log }: Behind) {
+  const daemon = itself(config.socket, clock);
+  const start = new EventEmitter();
+  const app = buildServer({
+    registry,
+    daemon: () => ({ ...daemon, ...health() }),
+    clock,
+    metrics,
+    isLast,
+    selfCheck: async () => {
+      const missing = await missingTools(config.person.env);
+      return selfCheck({ ...daemon, stateDir: config.stateDir, isNative, missing });
+    },
+    log,
+    restored: once(start, "restored"),
+  });
+  return { app, restored: () => void start.emit("restored") };
+}
+
+// The daemon, as it tells of itself.
+const itself = (socket: string, clock: Clock) => ({
+  version,
+  pid: process.pid,
+  since: timestamp(clock.now()),
+  socket,
+  node: process.version,
+  nativeCrypto: nativeCrypto(),
+});

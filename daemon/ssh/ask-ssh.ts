@@ -1,0 +1,43 @@
+// `ssh -G`: what ssh_config means, in ssh's own words.
+import { errnoOf, messageOf, TundError } from "../../shared/errors.ts";
+import { clipped } from "./said.ts";
+import { NotRun, runTool, type ToolOptions } from "./tool.ts";
+
+const DEADLINE_MS = 20_000; // Match exec and canonicalization may wait for the network
+const MOST_PRINTED_BYTES = 1 << 20;
+
+/**
+ * Runs `ssh -G` with these arguments, the last of which is the host, within 20 s. What Match exec has started is ended with it.
+ * @throws TundError HOST_CONFIG_FAILED with ssh's own words, SSH_NOT_FOUND; what `signal` was aborted with
+ */
+export async function askSsh(
+  args: readonly string[],
+  running: Pick<ToolOptions, "clock" | "signal" | "onGone">,
+): Promise<string> {
+  const what = `ssh cannot resolve '${args.at(-1)}'`;
+  const options = { what, deadlineMs: DEADLINE_MS, mostPrinted: MOST_PRINTED_BYTES, ...running };
+  try {
+    const { code, stdout, stderr } = await runTool("ssh", ["-T", "-G", ...args], options);
+    if (code === 0) return stdout;
+    throw new Error(`${what}: ${complaint(stderr)}`);
+  } catch (error) {
+    running.signal.throwIfAborted();
+    throw failure(what, error);
+  }
+}
+
+function failure(what: string, error: unknown): TundError {
+  if (!(error instanceof NotRun))
+    return new TundError("HOST_CONFIG_FAILED", messageOf(error), { cause: error });
+  if (errnoOf(error.cause) !== "ENOENT")
+    return new TundError("HOST_CONFIG_FAILED", `${what}: ${error.message}`, { cause: error });
+  return new TundError(
+    "SSH_NOT_FOUND",
+    "there is no ssh on PATH, and tund asks 'ssh -G' what ssh_config means: install the OpenSSH client",
+  );
+}
+
+function complaint(stderr: string): string {
+  const lines = stderr.split(/\r?\n/).filter((line) => line !== "" && !line.startsWith("Warning:"));
+  return clipped(lines.join("; ")) || "it gave no reason";
+}

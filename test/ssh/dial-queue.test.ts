@@ -1,0 +1,58 @@
+// Turns to dial, with time at a standstill: nobody's becomes slow, so that the order is what decides.
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import { manualClock } from "../support/clock.ts";
+import { deafServer } from "../support/echo.ts";
+import { eventually } from "../support/eventually.ts";
+import { startInProcess } from "../support/in-process.ts";
+import { startSshd } from "../support/sshd.ts";
+
+// What the background may have in flight at once.
+const SHARE = 24;
+
+/** 30 hosts that say nothing and are kept connected, of which as many are dialled as may be, and an sshd. */
+async function setUp() {
+  const [sshd, silent, unwanted] = [await startSshd(), await deafServer(), await deafServer()];
+  const hosts = Array.from({ length: 30 }, (_, n) => `silent${n}`);
+  const hostAt = (name: string, port: number) =>
+    `Host ${name}\n  HostName 127.0.0.1\n  Port ${port}\n  HostKeyAlias ${name}\n`;
+  const config = join(sshd.directory, "with-silent");
+  const all = [...hosts.map((name) => hostAt(name, silent.port)), hostAt("unwanted", unwanted.port)];
+  await writeFile(config, `${all.join("")}${await readFile(sshd.sshConfig, "utf8")}`);
+  const clock = manualClock();
+  const daemon = await startInProcess(config, clock);
+  onTestFinished(async () => {
+    for (const server of [silent, unwanted]) await server.close();
+    await daemon.close();
+    await sshd.stop();
+  });
+  const { registry } = daemon;
+  for (const host of hosts) registry.keep(host);
+  const isResolved = async (host: string) => (await registry.master(host)).port !== 0;
+  for (const host of hosts) await eventually(() => isResolved(host));
+  await eventually(() => silent.connections().total === SHARE);
+  /** Has one wait for its turn, behind the others. */
+  const queue = async (host: string) => {
+    registry.keep(host);
+    await eventually(() => isResolved(host));
+    expect((await registry.master(host)).state).toBe("connecting");
+  };
+  return { registry, clock, hosts, silent, unwanted, queue };
+}
+
+it("a host that waits for its turn goes first as soon as somebody waits for it", async () => {
+  const { registry, silent, queue } = await setUp();
+  await queue("testhost");
+  await registry.connect("testhost");
+  expect(silent.connections().total).toBe(SHARE);
+});
+
+it("a host that waits for its turn is never dialled when it is not wanted any longer", async () => {
+  const { registry, clock, hosts, silent, unwanted, queue } = await setUp();
+  await queue("unwanted");
+  await registry.exit("unwanted");
+  clock.advance(1000); // those that are dialled take long: the others may go
+  await eventually(() => silent.connections().total === hosts.length);
+  expect(unwanted.connections().total).toBe(0);
+});

@@ -1,0 +1,10 @@
+// A resolver of hosts that asks the real ssh, as main.ts makes it.
+import { HostResolver } from "../../daemon/ssh/host-config.ts";
+import { SshQueries } from "../../daemon/ssh/ssh-queries.ts";
+import { systemClock } from "../../shared/clock.ts";
+
+type Options = Omit<ConstructorParameters<typeof HostResolver>[0], "queries">;
+
+/** Makes one. */
+export const makeResolver = (options: Options): HostResolver =>
+  new HostResolver({ ...options, queries: new SshQueries(systemClock) });
