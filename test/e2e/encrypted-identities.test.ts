@@ -290,7 +290,7 @@ it("a file that is larger than any key is not read", async () => {
   for (const [IdentityFile, why] of [
     [path, "it is larger than 64 KiB"],
     ["/dev/zero", "it is a device, not a regular file"],
-  ])
+  ] as const)
     expect((await tund.tunctl(["connect", await host({ IdentityFile })])).stderr).toContain(
       `${IdentityFile}: ${why}`,
     );
