@@ -15,6 +15,7 @@ import {
 } from "./unix-socket.ts";
 
 const STATUS_DEADLINE_MS = 2000;
+const MOST_STATUS = 4096; // characters
 
 /**
  * Listens on the control socket.
@@ -81,20 +82,21 @@ function makePrivateDirectory(directory: string): void {
   if (uid === me && (mode & 0o077) !== 0) chmodSync(directory, 0o700);
 }
 
+// Whoever listens there may be anybody, or have ten thousand masters: only the beginning is looked at, and in time.
 function holder(socketPath: string): Promise<string> {
   return new Promise((resolve) => {
-    const request = get(
-      { socketPath, path: routes.getStatus.url, timeout: STATUS_DEADLINE_MS },
-      (response) => {
-        let text = "";
-        response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
-        response.on("end", () => {
-          const pid = /"pid":(\d+)/.exec(text)?.[1];
-          resolve(pid === undefined ? "" : `: pid ${pid}`);
-        });
-      },
-    );
-    request.on("timeout", () => request.destroy());
+    const signal = AbortSignal.timeout(STATUS_DEADLINE_MS);
+    const request = get({ socketPath, path: routes.getStatus.url, signal }, (response) => {
+      let text = "";
+      response.setEncoding("utf8").on("data", (chunk: string) => {
+        text += chunk;
+        const pid = /"pid":(\d{1,10}),/.exec(text)?.[1];
+        if (pid !== undefined) resolve(`: pid ${pid}`);
+        if (pid !== undefined || text.length > MOST_STATUS) request.destroy();
+      });
+      response.on("error", () => resolve(""));
+      response.on("end", () => resolve(""));
+    });
     request.on("error", () => resolve(""));
   });
 }

@@ -9,10 +9,19 @@ export function doorkeeper(native: Native | null, log: Log): (socket: Socket) =>
   return (socket) => {
     const fd = descriptorOf(socket);
     if (native === null || fd === undefined) return true;
-    const { uid, pid } = native.peerCredentials(fd);
+    const { uid, pid } = credentialsOf(native, fd);
     if (uid === own || uid === 0) return true;
-    log.warn({ uid, pid }, `refused: a peer of uid ${uid}, and ${own} is ours`);
+    log.warn({ uid, pid }, `refused: a peer of uid ${uid ?? "unknown"}, and ${own} is ours`);
     socket.destroy();
     return false;
   };
+}
+
+// Whom the kernel does not name may not enter; what it says instead must not end the daemon.
+function credentialsOf(native: Native, fd: number): { uid?: number; pid?: number } {
+  try {
+    return native.peerCredentials(fd);
+  } catch {
+    return {};
+  }
 }

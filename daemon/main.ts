@@ -202,9 +202,9 @@ function onWarnings(log: Log): void {
 
 // What is left of the log is tried once. Node's own exit waits for threads, and so for a disk that is away: no longer than that.
 function leave(code: number, { native, logging, outside }: Ending): never {
+  native?.exitWithin(EXIT_MS, code); // first: what is next may wait for a disk too
   logging?.flush();
   letGoOfHungUp();
-  native?.exitWithin(EXIT_MS, code);
   if (native === null && outside !== null && isKeptWaiting(outside)) process.kill(process.pid, "SIGKILL");
   process.exit(code);
 }

@@ -33,7 +33,8 @@ export class Store {
    */
   async claim(): Promise<() => void> {
     const path = join(this.#directory, "lock");
-    const server = createServer((socket) => socket.destroy());
+    const server = createServer((socket) => (socket.on("error", () => undefined), socket.destroy()));
+    server.on("error", () => undefined); // of accept() (EMFILE); one of listening is thrown by listenAt too
     try {
       await mkdir(this.#directory, { recursive: true, mode: 0o700 });
       const placed = await listenAt(server, { path, mode: 0o600, replaceAny: false });

@@ -41,6 +41,8 @@ export function buildServer({ log, restored, isLast, ...behind }: ServerOptions)
   });
   // A server that closes waits for all of them: streams without an end, and clients that do not hang up (stopped with ^Z).
   const sockets = new Set<Socket>();
+  // accept() can fail (EMFILE), and the server outlives that.
+  app.server.on("error", (error) => log.warn({ err: error }, "the control socket"));
   app.server.on("connection", (socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));

@@ -69,7 +69,8 @@ export async function readKeyFile(path: string, files: Files): Promise<KeyFile |
     const problem = found.problem ?? tooOpen(path, read.stats);
     return problem === null ? found : file({ ...found, privateKey: null, isEncrypted: false, problem });
   } catch (error) {
-    return file({ problem: messageOf(error) });
+    const [line = ""] = messageOf(error).split("\n"); // an assertion of the parser's has more
+    return file({ problem: line.replace(/:$/, "") });
   }
 }
 
@@ -103,8 +104,9 @@ function tooOpen(path: string, { mode, uid }: BigIntStats): string | null {
   return `its permissions ${shown} are too open: chmod 600 ${path}`;
 }
 
-const first = (parsed: ParsedKey | ParsedKey[] | Error): ParsedKey | Error =>
-  Array.isArray(parsed) ? (parsed[0] ?? new Error("it holds no key")) : parsed;
+// A file without a key in it is an empty list, or (which its types do not say) nothing at all.
+const first = (parsed: ParsedKey | ParsedKey[] | Error | undefined): ParsedKey | Error =>
+  (Array.isArray(parsed) ? parsed[0] : parsed) ?? new Error("it holds no key");
 
 /**
  * The public key in a file of one line; null when there is none. A certificate counts as its own blob.
