@@ -41,7 +41,7 @@ export class EndedBy {
     if (names.length === 0) return;
     try {
       mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
-      const file = openSync(this.#file, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
+      const file = openSync(this.#file, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
       writeSync(file, `${JSON.stringify({ at: this.#now(), hosts: names })}\n`);
       closeSync(file);
     } catch (error) {
