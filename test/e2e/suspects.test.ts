@@ -153,11 +153,12 @@ describe("a host in whose turn tund has ended", () => {
   }, 60_000);
 
   it("twice is not dialled for those behind it, which say so, nor by a reload", async () => {
-    const place = await Place.make("throw", { TUND_CONNECT: "behind-bad" });
+    const place = await Place.make("throw", { TUND_CONNECT: "bad behind-bad" });
     await place.fault.arm();
     for (let times = 0; times < 2; times++) await place.startToEnd();
     const third = await place.start();
     process.kill(third.pid, "SIGHUP");
+    await eventually(() => third.log().includes("reloading"));
     const { code, stderr } = await third.tunctl(["connect", "behind-bad"]);
     expect(code).toBe(1);
     expect(stderr).toMatch(
@@ -166,6 +167,16 @@ describe("a host in whose turn tund has ended", () => {
     await place.fault.disarm();
     await ok(third, "connect", "bad");
     await ok(third, "connect", "behind-bad");
+  });
+
+  it("by bytes of a link that has been up for long is known too", async () => {
+    const place = await Place.make("late throw");
+    const tund = await place.start();
+    await ok(tund, "connect", "bad");
+    await place.fault.arm();
+    await tund.tunctl(["check", "bad"]);
+    await ended(tund);
+    await eventually(() => expect(tund.log()).toMatch(/"hosts":\["bad"\].*tund cannot go on/));
   });
 
   it("once comes up as it was", async () => {
