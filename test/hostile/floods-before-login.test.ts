@@ -3,7 +3,7 @@
 import { afterAll, afterEach, beforeAll, describe, it } from "vitest";
 import { sshString } from "../../daemon/wire-format.ts";
 import { flood, settled } from "./flood.ts";
-import { call, deafConversation } from "./http.ts";
+import { call, deafConversation, obligingConversation } from "./http.ts";
 import { message } from "./peer.ts";
 import type { Accepted, Stage } from "./session.ts";
 import { startWorld, type World } from "./world.ts";
@@ -46,6 +46,8 @@ interface Early {
   accepts?: Accepted;
   make: (count: number) => Buffer;
   bytes: number;
+  /** what whoever is asked says; without it they read nothing */
+  answer?: string;
 }
 
 const early: readonly Early[] = [
@@ -80,6 +82,7 @@ const early: readonly Early[] = [
     accepts: "password",
     make: () => message(60, TEXT, ""),
     bytes: 128 * MB,
+    answer: "a password",
   },
   {
     what: "failures that nobody asked for",
@@ -100,7 +103,7 @@ describe("Before the login a server floods the daemon with", () => {
   it.each(early)(
     "$what, and nobody is harmed",
     { timeout: 90_000 },
-    async ({ at, accepts = "none", make, bytes }) => {
+    async ({ at, accepts = "none", make, bytes, answer }) => {
       const over = settled();
       let isFlooding = false;
       world.server.play({
@@ -112,7 +115,8 @@ describe("Before the login a server floods the daemon with", () => {
           return true;
         },
       });
-      const { id, socket } = await deafConversation(world.tund.socket);
+      const open = answer === undefined ? deafConversation : obligingConversation;
+      const { id, socket } = await open(world.tund.socket, answer ?? "");
       const asked = put({ caller: { conversation: id } });
       await over.promise;
       await exit();

@@ -48,3 +48,28 @@ export async function deafConversation(socketPath: string): Promise<{ id: string
     return { id, socket };
   }
 }
+
+/** Opens a conversation whose reader gives the same answer to whatever it is asked, until its socket is ended. */
+export async function obligingConversation(
+  socketPath: string,
+  answer: string,
+): Promise<{ id: string; socket: Socket }> {
+  const socket = connect(socketPath);
+  socket.on("error", () => undefined);
+  socket.write(httpBytes("POST", "/v1/conversations"));
+  const opened = new Promise<string>((resolve) => {
+    let text = "";
+    let id: string | undefined;
+    socket.on("data", (chunk: Buffer) => {
+      text += chunk.toString();
+      id ??= /"id":"([^"]+)"/.exec(text)?.[1];
+      if (id !== undefined) resolve(id);
+      const asked = /"type":"prompt","id":(\d+)/.exec(text);
+      if (asked === null) return;
+      text = text.slice(asked.index + asked[0].length);
+      const body = { prompt: Number(asked[1]), answer };
+      call(socketPath, "POST", `/v1/conversations/${id}/answers`, body).catch(() => undefined);
+    });
+  });
+  return { id: await opened, socket };
+}

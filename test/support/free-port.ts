@@ -1,16 +1,46 @@
+import { randomInt } from "node:crypto";
+import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
+import { createServer } from "node:net";
+import { errnoOf } from "../../shared/errors.ts";
+
+// Below what the kernel gives to whoever does not ask for a port (ip_local_port_range), on every system.
+const LOWEST = 12_000;
+const HIGHEST = 32_000;
 
 /**
- * A TCP port that nobody listened on a moment ago. Somebody else can take it before it is used: whoever can, asks for
- * port 0 instead, or tries again.
+ * A TCP port that nobody listens on, and that no other test is given as long as this process lives: its number is taken,
+ * among all who ask here, by the same UDP port.
  */
 export async function freePort(host = "127.0.0.1"): Promise<number> {
+  for (;;) {
+    const port = randomInt(LOWEST, HIGHEST);
+    if ((await isFree(port, host)) && (await take(port))) return port;
+  }
+}
+
+async function isFree(port: number, host: string): Promise<boolean> {
   const server = createServer();
-  server.listen(0, host);
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
+  try {
+    server.listen(port, host);
+    await once(server, "listening");
+  } catch (error) {
+    if (errnoOf(error) === "EADDRINUSE") return false;
+    throw error;
+  }
   server.close();
   await once(server, "close");
-  return port;
+  return true;
+}
+
+async function take(port: number): Promise<boolean> {
+  const reservation = createSocket("udp4").unref();
+  try {
+    reservation.bind({ port, address: "127.0.0.1", exclusive: true });
+    await once(reservation, "listening");
+    return true;
+  } catch {
+    reservation.close();
+    return false;
+  }
 }
