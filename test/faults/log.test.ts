@@ -230,7 +230,8 @@ describe("the log of a daemon", () => {
     expect(
       lines.some((line) => line.includes("lines of the log were lost: no space left on device (ENOSPC)")),
     ).toBe(true);
-    expect(JSON.parse(lines.at(-1) ?? "")).toMatchObject({ msg: "stopped" });
+    // Behind it may be how many lines were like one of them.
+    expect(lines.slice(-3).some((line) => line.includes('"msg":"stopped"'))).toBe(true);
     return undefined;
   });
 
