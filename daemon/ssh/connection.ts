@@ -47,7 +47,6 @@ interface ConnectionParts {
   clock: Clock;
   windowBudget: WindowBudget;
   log: Log;
-  onChannel?: (() => void) | undefined;
 }
 
 export class Connection {
@@ -59,7 +58,6 @@ export class Connection {
   readonly #link: Link;
   readonly #listeners: RemoteListeners;
   readonly #windows: ReceiveWindows;
-  readonly #onChannel: (() => void) | undefined;
   #keepalive: Keepalive | undefined;
   #rekeying: Rekeying | undefined;
   #failure: TundError | undefined;
@@ -72,13 +70,12 @@ export class Connection {
   /** Settles when the connection is gone: why, or undefined when it was asked to close. */
   readonly closed: Promise<TundError | undefined>;
 
-  constructor({ client, socket, config, clock, windowBudget, log, onChannel }: ConnectionParts) {
+  constructor({ client, socket, config, clock, windowBudget, log }: ConnectionParts) {
     this.#client = client;
     this.#socket = socket;
     this.#config = config;
     this.#clock = clock;
     this.#log = log;
-    this.#onChannel = onChannel;
     // What a key exchange consists of is kept until its end.
     const loans = new Loans((memory) => client.isExchangingKeys || client.keepsPartOf(memory));
     this.#link = new Link(socket, loans, () => client.isExchangingKeys);
@@ -261,7 +258,6 @@ export class Connection {
   }
 
   #channel(stream: ChannelStream): Channel {
-    this.#onChannel?.();
     this.#windows.add(stream);
     endOnce(stream);
     return { stream, link: this.#link };
