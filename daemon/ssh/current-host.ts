@@ -9,7 +9,7 @@ export type HostNames = ReadonlySet<string>;
 /** Runs something as one host's. */
 export type Around = <T>(run: () => T) => T;
 
-const LINGER_MS = 60_000;
+const LINGER_MS = 5000;
 
 export class CurrentHost {
   readonly #clock: Clock;
@@ -32,7 +32,7 @@ export class CurrentHost {
   }
 
   /**
-   * As run(), for something that goes on: promises and timers that come of it are followed as well, until a minute after its
+   * As run(), for something that goes on: promises and timers that come of it are followed as well, until 5 s after its
    * end. Up to Node 22 that costs all that runs meanwhile (a tenth of the processor time of a new connection), so it is not
    * done while every link is up.
    */
