@@ -90,6 +90,7 @@ async function main(ending: Ending): Promise<void> {
   restored();
   service.ready(registry);
   log.info({ socket: socket.path, pid: process.pid, version }, "tund is ready");
+  if (!nativeCrypto()) warnOfCiphers(log);
   const network = verifyWithNetwork(registry, log);
   const giveBack = () => native?.trimMemory();
   const memory = watchMemory({ clock, processorMs: usedMs, giveBack });
@@ -122,11 +123,6 @@ async function prepare(): Promise<{ config: Config; native: Native | null; loggi
   native?.ignoreTerminalStops();
   const logging = await createLog(config, { native, clock });
   onWarnings(logging.log);
-  if (!nativeCrypto())
-    logging.log.warn(
-      {},
-      "ssh2's compiled ciphers are missing: forwards will cost about twice the CPU; tunctl doctor says what to do",
-    );
   return { config, native, logging };
 }
 
@@ -193,6 +189,12 @@ function onFatal(ending: Ending, { current, suspects, log }: Blaming, hand: () =
     leave(1, ending);
   });
 }
+
+const warnOfCiphers = (log: Log): void =>
+  log.warn(
+    {},
+    "ssh2's compiled ciphers are missing: forwards will cost about twice the CPU; tunctl doctor says what to do",
+  );
 
 // Node writes them to stderr itself, and waits for whoever reads it.
 function onWarnings(log: Log): void {

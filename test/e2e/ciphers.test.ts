@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { nativeCrypto } from "../../daemon/ssh/ssh2/internals.ts";
 import { startTund, type Tund, type TundOptions } from "../support/daemon.ts";
 import { echoServer, type LoopbackServer } from "../support/echo.ts";
 import { freePort } from "../support/free-port.ts";
@@ -99,7 +100,9 @@ describe("ssh2 without its compiled ciphers", () => {
     expect(stdout).toContain("install python3, make and g++");
   });
 
-  it("is not spoken of where they are there", async () => {
+  it("is not spoken of where they are there", async ({ skip }) => {
+    // ssh2 1.17.0 does not compile for Node 26: only the Debian package has them there.
+    if (!nativeCrypto()) skip("ssh2's ciphers are not compiled for this Node");
     const tund = await start();
     expect(tund.log()).not.toContain(NOTICE);
     expect((await tund.tunctl(["doctor"])).stdout).toMatch(/ciphers +compiled/);
