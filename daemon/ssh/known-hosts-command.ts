@@ -2,7 +2,7 @@
 import { messageOf, TundError } from "../../shared/errors.ts";
 import { fingerprint, keyType } from "./host-key.ts";
 import { type KnownHost, parseKnownHosts } from "./known-hosts.ts";
-import { clipped } from "./said.ts";
+import { inLine } from "./said.ts";
 import { expandTokens } from "./tokens.ts";
 import { runTool, type ToolOptions } from "./tool.ts";
 
@@ -47,12 +47,7 @@ export async function askKnownHostsCommand(
   try {
     const { code, stdout, stderr } = await runTool(program, args, { ...limits, ...running });
     if (code === 0) return parseKnownHosts(SOURCE, stdout);
-    const said = clipped(
-      stderr
-        .trim()
-        .split(/\s*\n\s*/)
-        .join("; "),
-    );
+    const said = inLine(stderr);
     throw new Error(`${program}: it ended with exit code ${code}${said === "" ? "" : `: ${said}`}`);
   } catch (error) {
     throw new TundError("HOST_CONFIG_FAILED", `KnownHostsCommand failed: ${messageOf(error)}`, {

@@ -9,7 +9,7 @@ import { goThrough, type Line } from "../lines.ts";
 import type { Turns } from "../turns.ts";
 import { parseCertificate } from "./certificate.ts";
 import { keyType } from "./host-key.ts";
-import { clipped } from "./said.ts";
+import { inLine } from "./said.ts";
 import { NotRun, runTool } from "./tool.ts";
 
 const KRL_MAGIC = "SSHKRL\n\0";
@@ -83,7 +83,7 @@ async function isInKrl(file: string, key: Buffer, { clock, signal }: Means): Pro
         throw unasked(file, error);
       },
     );
-    if (code !== 0 && !stdout.includes("REVOKED")) throw new Error(clipped(stderr.trim()));
+    if (code !== 0 && !stdout.includes("REVOKED")) throw new Error(inLine(stderr));
     return code !== 0;
   } finally {
     await rm(directory, { recursive: true, force: true });

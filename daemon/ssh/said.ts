@@ -9,6 +9,15 @@ const NAME = /^[!-+\--~]{1,64}$/;
 export const clipped = (text: string, most = MOST_CHARACTERS): string =>
   text.length <= most ? text : `${text.slice(0, most).replace(/[\ud800-\udbff]$/, "")}...`;
 
+/** What a program said on stderr, in one line. */
+export const inLine = (said: string): string =>
+  clipped(
+    said
+      .trim()
+      .split(/\s*\n\s*/)
+      .join("; "),
+  );
+
 /** A list for people: `a, b`, of a long one `a, b, and 312 more`. */
 export function listed(items: readonly string[]): string {
   const shown = items.slice(0, MOST_ITEMS).map((item) => clipped(item, 200));

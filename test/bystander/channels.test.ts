@@ -9,6 +9,7 @@ import { eventually } from "../support/eventually.ts";
 import { dialPath } from "../support/tcp.ts";
 import { processorMs } from "../support/process-figures.ts";
 import { tempDir } from "../support/temp-dir.ts";
+import { offerPacketSize } from "../support/raw-server.ts";
 import { type Behaviour, type Hostile, message, startHostile, text, uint32 } from "./hostile.ts";
 import { LONG, lateRuns, ok } from "./late-runs.ts";
 
@@ -57,9 +58,8 @@ describe("a server that grants packets of no size", () => {
   it.each([0, 1])("on a channel that it opens keeps nobody waiting (%i bytes)", LONG, async (size) => {
     const source = closing(await sourceServer(32 * MIB));
     let isOver = false;
-    const opens = ({ client, protocol }: Hostile) => {
-      const original = protocol.forwardedTcpip.bind(protocol);
-      protocol.forwardedTcpip = (channel, window, _size, config) => original(channel, window, size, config);
+    const opens = ({ client }: Hostile) => {
+      offerPacketSize(client, size);
       client.forwardOut("localhost", REMOTE_PORT, "127.0.0.1", 1234, (error, channel) => {
         if (error !== undefined) return (isOver = true);
         channel
@@ -89,9 +89,8 @@ describe("a server that grants packets of no size", () => {
     onTestFinished(() => place.remove());
     const path = `${place.path}/s`;
     const server = await hostile({
-      connected: ({ client, protocol }) => {
-        const original = protocol.channelOpenConfirm.bind(protocol);
-        protocol.channelOpenConfirm = (remote, local, window) => original(remote, local, window, size);
+      connected: ({ client }) => {
+        offerPacketSize(client, size);
         client.on("tcpip", (accept) =>
           accept()
             .on("error", () => undefined)

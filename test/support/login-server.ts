@@ -1,11 +1,9 @@
 // An SSH server of ssh2's that asks what sshd without PAM cannot: passwords, expired ones, and questions in several rounds.
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
 import { type AddressInfo } from "node:net";
-import { join } from "node:path";
 import ssh2, { type AuthContext, type KeyboardAuthContext, type Prompt } from "ssh2";
 import { makeHostKey } from "./ssh-server.ts";
-import { SshConfig } from "./ssh-config.ts";
+import { loopbackConfig } from "./ssh-config.ts";
 import { tempDir } from "./temp-dir.ts";
 
 export interface Round {
@@ -71,18 +69,7 @@ export async function startLoginServer(options: LoginServerOptions): Promise<Log
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
-  const knownHosts = join(directory, "known_hosts");
-  const hostKeyLine = `[127.0.0.1]:${port} ssh-ed25519 ${hostKey.blob.toString("base64")}`;
-  await writeFile(knownHosts, `${hostKeyLine}\n`);
-  const config = new SshConfig(join(directory, "ssh_config"), {
-    HostName: "127.0.0.1",
-    Port: port,
-    User: "alice",
-    IdentityFile: "none",
-    IdentityAgent: "none",
-    UserKnownHostsFile: knownHosts,
-    GlobalKnownHostsFile: "/dev/null",
-  });
+  const { config, knownHosts, hostKeyLine } = await loopbackConfig(directory, port, hostKey.blob);
   await config.add("asking", {});
   return {
     directory,

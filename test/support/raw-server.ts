@@ -1,10 +1,8 @@
 // An SSH server of ssh2's, in this process, that says whatever a test has it say: payloads as they go on the wire.
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
 import { type AddressInfo } from "node:net";
-import { join } from "node:path";
 import ssh2, { type AuthContext, type Connection } from "ssh2";
-import { SshConfig } from "./ssh-config.ts";
+import { loopbackConfig } from "./ssh-config.ts";
 import { makeHostKey } from "./ssh-server.ts";
 import { tempDir } from "./temp-dir.ts";
 
@@ -79,17 +77,7 @@ export async function startRawServer(options: RawServerOptions = {}): Promise<Ra
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
-  const knownHosts = join(place.path, "known_hosts");
-  await writeFile(knownHosts, `[127.0.0.1]:${port} ssh-ed25519 ${hostKey.blob.toString("base64")}\n`);
-  const config = new SshConfig(join(place.path, "ssh_config"), {
-    HostName: "127.0.0.1",
-    Port: port,
-    User: "alice",
-    IdentityFile: "none",
-    IdentityAgent: "none",
-    UserKnownHostsFile: knownHosts,
-    GlobalKnownHostsFile: "/dev/null",
-  });
+  const { config } = await loopbackConfig(place.path, port, hostKey.blob);
   await config.add("raw", {});
   return {
     directory: place.path,

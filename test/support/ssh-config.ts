@@ -1,4 +1,5 @@
 import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 
 type Settings = Readonly<Record<string, string | number>>;
 
@@ -23,6 +24,23 @@ export class SshConfig {
     );
     await writeFile(this.path, `${blocks.join("\n\n")}\n`);
   }
+}
+
+/** The ssh_config of a server of ours on loopback, whose host key is known, for `alice` without a key of hers. */
+export async function loopbackConfig(directory: string, port: number, hostKey: Buffer) {
+  const knownHosts = join(directory, "known_hosts");
+  const hostKeyLine = `[127.0.0.1]:${port} ssh-ed25519 ${hostKey.toString("base64")}`;
+  await writeFile(knownHosts, `${hostKeyLine}\n`);
+  const config = new SshConfig(join(directory, "ssh_config"), {
+    HostName: "127.0.0.1",
+    Port: port,
+    User: "alice",
+    IdentityFile: "none",
+    IdentityAgent: "none",
+    UserKnownHostsFile: knownHosts,
+    GlobalKnownHostsFile: "/dev/null",
+  });
+  return { config, knownHosts, hostKeyLine };
 }
 
 const written = (settings: Settings): string[] =>
