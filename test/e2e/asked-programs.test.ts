@@ -125,6 +125,8 @@ describe("an ssh-keygen that reads a key revocation list", () => {
   });
 });
 
+if (process.platform !== "linux")
+  console.log("skipped: descriptors that run out are made by prlimit(1), which is Linux's");
 // Lowered while it runs: whoever comes gets through, and there is no room for a program behind.
 describe.skipIf(process.platform !== "linux")("where there are no descriptors left for a program", () => {
   const limit = (tund: Tund, most: number) =>

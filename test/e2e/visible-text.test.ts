@@ -30,6 +30,7 @@ beforeAll(async () => {
 });
 afterAll(() => server?.stop());
 
+if (noTerminal !== null) console.log(`skipped: text at a terminal: ${noTerminal}`);
 describe.skipIf(noTerminal !== null)("at a terminal", () => {
   it("a banner and a prompt look as they do with ssh, beside which nothing moves the cursor", async () => {
     const tund = await startTund({ env: { TUND_SSH_CONFIG: server.sshConfig, TUND_LOG_FORMAT: "pretty" } });

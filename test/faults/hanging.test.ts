@@ -17,6 +17,7 @@ import type { Master } from "../../shared/records.ts";
 const isRoot = process.getuid?.() === 0 && process.platform === "linux";
 const hasFuse = isRoot && existsSync("/dev/fuse") && mountsFuse();
 if (!isRoot) console.log("skipped: a silent resolver needs root, to mount a resolv.conf of its own");
+if (process.platform !== "linux") console.log("skipped: threads are counted in /proc, which is Linux's");
 if (!hasFuse) console.log("skipped: a disk that hangs needs root and FUSE");
 
 function mountsFuse(): boolean {

@@ -159,6 +159,7 @@ describe("the log of a daemon", () => {
     });
   });
 
+  if (noTerminal !== null) console.log(`skipped: a terminal that is closed: ${noTerminal}`);
   it.skipIf(noTerminal !== null)(
     "goes with its terminal, and the daemon does not: it works on, ends in order, and says how many lines were lost",
     async () => {
