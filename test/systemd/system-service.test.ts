@@ -139,6 +139,11 @@ describeOnMachine()("the system service", () => {
     expect(JSON.stringify(lines)).not.toMatch(/PRIVATE KEY/);
   });
 
+  it("leaves no core dump, in which its memory would be", async () => {
+    const limits = await sh(`cat /proc/$(${property("MainPID")})/limits`);
+    expect(limits).toMatch(/^Max core file size\s+0\s+0\s/m);
+  });
+
   it("takes identities from systemd's credentials", async () => {
     await sh(`mkdir -p /etc/systemd/system/tund.service.d /etc/tund
       mv /var/lib/tund/.ssh/id_test /etc/tund/db_key; chown root: /etc/tund/db_key
