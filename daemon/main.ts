@@ -28,6 +28,7 @@ import { CurrentHost } from "./ssh/current-host.ts";
 import { KeyRing } from "./ssh/key-ring.ts";
 import { isKeptWaiting, makeOutside, type Outside } from "./ssh/outside.ts";
 import { SshQueries } from "./ssh/ssh-queries.ts";
+import { Children } from "./ssh/children.ts";
 import { assertSsh2, nativeCrypto } from "./ssh/ssh2/internals.ts";
 import { metricsWhenAsked } from "./metrics.ts";
 import { parseMetricsAddress, serveMetrics } from "./metrics-listener.ts";
@@ -54,8 +55,7 @@ interface Ending {
 async function main(ending: Ending): Promise<void> {
   const [argument] = process.argv.slice(2);
   if (argument !== undefined) return answer(argument);
-  const outside = makeOutside(clock, startThreadPool(process.env));
-  const { config, native, logging } = await prepare();
+  const { config, native, logging, outside } = await prepare();
   Object.assign(ending, { native, logging, outside });
   const { log } = logging;
   const current = new CurrentHost(clock);
@@ -67,7 +67,7 @@ async function main(ending: Ending): Promise<void> {
   const admits = (socket: Socket): boolean => descriptors.admits(socket);
   const store = new Store(config.stateDir, log);
   const keyRing = makeKeyRing(config, outside, log);
-  const queries = new SshQueries(clock);
+  const queries = new SshQueries(outside.children, clock);
   const own = { store, keyRing, queries, current, suspects, clock, log };
   const registry = makeRegistry(config, { ...outside, ...own, keeper: service.listeners, mayEnter, admits });
   const health = () => ({ log: logging.health(), descriptors: descriptors.use });
@@ -113,7 +113,8 @@ async function main(ending: Ending): Promise<void> {
 }
 
 // Everything that is before the first object of the daemon's own.
-async function prepare(): Promise<{ config: Config; native: Native | null; logging: Logging }> {
+async function prepare() {
+  const threads = startThreadPool(process.env);
   assertSsh2();
   process.umask(0o077); // what it makes is its user's alone, sockets from their first instant
   process.on("SIGHUP", () => undefined); // a terminal that hangs up does not end tund, however early
@@ -123,7 +124,7 @@ async function prepare(): Promise<{ config: Config; native: Native | null; loggi
   native?.ignoreTerminalStops();
   const logging = await createLog(config, { native, clock });
   onWarnings(logging.log);
-  return { config, native, logging };
+  return { config, native, logging, outside: makeOutside(startsChildren(native), clock, threads) };
 }
 
 const verifyWithNetwork = (registry: Registry, log: Log) =>
@@ -144,6 +145,12 @@ const onReload = (service: Service, registry: Registry, log: Log): void =>
     service.reloaded(registry);
   });
 
+function startsChildren(native: Native | null): Children {
+  const children = new Children(native, process.env);
+  process.on("SIGCHLD", () => children.reap());
+  return children;
+}
+
 const besideUs = (file: string): string => join(dirname(realpathSync(process.argv[1] ?? "")), file);
 
 async function claimState(store: Store, socket: PlacedSocket): Promise<() => void> {
@@ -155,8 +162,18 @@ async function claimState(store: Store, socket: PlacedSocket): Promise<() => voi
   }
 }
 
-const makeKeyRing = ({ socket, person: { env } }: Config, { files }: Outside, log: Log): KeyRing => {
-  const agent = { directory: `${resolve(socket)}.agent`, askpass: besideUs("askpass.sh"), env, clock };
+const makeKeyRing = (
+  { socket, person: { env } }: Config,
+  { children, files }: Outside,
+  log: Log,
+): KeyRing => {
+  const agent = {
+    directory: `${resolve(socket)}.agent`,
+    askpass: besideUs("askpass.sh"),
+    env,
+    children,
+    clock,
+  };
   return new KeyRing({ ...agent, files, log });
 };
 

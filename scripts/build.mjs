@@ -92,15 +92,16 @@ for (const [shell, name] of Object.entries({ bash: "tunctl", zsh: "_tunctl", fis
 
 output("scripts/run-ts.mjs", "scripts/man.ts", "dist/man");
 
-// The one C file, where there is a compiler: without it some features are off, and `tunctl doctor` says so.
+// The one compiled file, where there is a compiler: without it some features are off, and `tunctl doctor` says so.
 const compiled = spawnSync(
   process.env.CC ?? "cc",
-  "-Wall -Wextra -Werror -O2 -s -shared -fPIC -DNAPI_VERSION=8 -I"
+  "-Wall -Wextra -Werror -O2 -s -shared -fPIC -pthread -DNAPI_VERSION=8 -I"
     .split(" ")
     .concat(
       at("node_modules/node-api-headers/include"),
       ["-o", at(`dist/unixfd-${process.platform}-${process.arch}.node`)],
       at("shared/native/unixfd.c"),
+      at("shared/native/child.c"),
     ),
   { encoding: "utf8" },
 );

@@ -84,14 +84,14 @@ function wayFindings({ way }: HostConfig): Finding[] {
 }
 
 async function serverFindings(
-  { config, wireTo, signal, resolver, clock }: Examination,
+  { config, wireTo, signal, resolver, children, clock }: Examination,
   known: readonly KnownHost[],
   offers: number,
 ): Promise<Finding[]> {
   let shown: Shown;
   try {
     const algorithms = offeredAlgorithms(config, knownKeyTypes(known, config), true);
-    shown = await lookAt({ config, wireTo, signal, resolver, clock }, algorithms);
+    shown = await lookAt({ config, wireTo, signal, resolver, children, clock }, algorithms);
   } catch (error) {
     return [problem("server", messageOf(error), nextOf(error, config))];
   }

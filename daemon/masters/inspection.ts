@@ -95,11 +95,18 @@ export class Inspection {
   }
 
   async #probing({ host, connection, caller }: Asked, transaction: Transaction): Promise<Probing> {
-    const { roster, conversations, resolver, clock } = this.#options;
+    const { roster, conversations, resolver, children, clock } = this.#options;
     const { signal } = transaction;
     const member = conversations.member(caller, host, signal);
     const config = await this.#resolved(host, connection, transaction);
-    return { config, resolver, clock, signal, wireTo: () => roster.wireFor(config, { member, signal }) };
+    return {
+      config,
+      resolver,
+      children,
+      clock,
+      signal,
+      wireTo: () => roster.wireFor(config, { member, signal }),
+    };
   }
 
   // A host that is known goes by the options that it was connected with.

@@ -12,7 +12,7 @@ const MOST_PRINTED_BYTES = 1 << 20;
  */
 export async function askSsh(
   args: readonly string[],
-  running: Pick<ToolOptions, "clock" | "signal" | "onGone">,
+  running: Pick<ToolOptions, "children" | "clock" | "signal" | "onGone">,
 ): Promise<string> {
   const what = `ssh cannot resolve '${args.at(-1)}'`;
   const options = { what, deadlineMs: DEADLINE_MS, mostPrinted: MOST_PRINTED_BYTES, ...running };

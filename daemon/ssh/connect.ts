@@ -61,7 +61,7 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
 }
 
 async function dialAndLogIn(options: ConnectOptions, turn: Turn): Promise<Connection> {
-  const { config, log, windowBudget, isAesFast, keyRing, files, hostKeyFiles, around } = options;
+  const { config, log, windowBudget, isAesFast, keyRing, children, files, hostKeyFiles, around } = options;
   const clock = clockWithin(options.clock, around);
   const phases = new Phases(clock, config.connectTimeoutMs);
   const caller = phases.patient(config.isBatch ? nobody : options.caller);
@@ -74,7 +74,7 @@ async function dialAndLogIn(options: ConnectOptions, turn: Turn): Promise<Connec
     tellWithin(socket, around); // what comes with it and does not go through the client: its end, say
     const isLoopback = /^(127\.|::1$|::ffff:127\.)/.test(socket.remoteAddress ?? "");
     const checked = { config, known, files: hostKeyFiles, isLoopback };
-    const verifier = new HostVerifier({ ...checked, caller, clock, signal: options.signal, log });
+    const verifier = new HostVerifier({ ...checked, caller, children, clock, signal: options.signal, log });
     const client = new SshClient({ socket, clock, around });
     const connection = new Connection({ client, socket, config, clock, windowBudget, log });
     const isCertified = authorities(known, hostNameOf(config)).length > 0;
@@ -101,14 +101,14 @@ const mayBeOver = (error: unknown, { stalled }: Identities): boolean =>
   stalled && error instanceof TundError && ["AUTH_FAILED", "PROMPT_UNANSWERED"].includes(error.code);
 
 async function allKnownHosts(options: ConnectOptions): Promise<KnownHost[]> {
-  const { config, hostKeyFiles, clock, signal, log } = options;
+  const { config, hostKeyFiles, children, clock, signal, log } = options;
   const { knownHostsCommand: command, hostKeyTokens: tokens } = config;
   const { hosts, problems } = await hostKeyFiles.find(config.knownHostsFiles, hostNameOf(config));
   for (const problem of problems) log.warn({ problem }, "known hosts file not read");
   if (command === null) return hosts;
   const name = config.hostname; // without the port, as ssh asks this time
   const asked = { command, tokens, name };
-  return [...hosts, ...(await askKnownHostsCommand(asked, { kind: "ORDER" }, { clock, signal }))];
+  return [...hosts, ...(await askKnownHostsCommand(asked, { kind: "ORDER" }, { children, clock, signal }))];
 }
 
 // Under BatchMode a caller is not asked, and their agent serves all the same.

@@ -7,6 +7,7 @@ import { errnoOf, messageOf, TundError } from "../../shared/errors.ts";
 import { FileError, type Files, type OpenFile, versionOf } from "../files.ts";
 import { goThrough, type Line } from "../lines.ts";
 import { Turns } from "../turns.ts";
+import type { Children } from "./children.ts";
 import { type Fields, fieldsOf, type HostName, keyOf, type KnownHost, lookupNames } from "./known-hosts.ts";
 import { LineMatcher, type Want } from "./known-hosts-match.ts";
 import { isRevokedBy } from "./revoked-keys.ts";
@@ -42,6 +43,7 @@ interface Search {
 /** One per daemon. */
 export class HostKeyFiles {
   readonly #files: Files;
+  readonly #children: Children;
   readonly #clock: Clock;
   readonly #slices = new Turns();
   readonly #kept = new Map<string, Kept>();
@@ -49,8 +51,9 @@ export class HostKeyFiles {
   readonly #running = new Map<string, Promise<unknown>>();
   readonly #next = new Map<string, Search>();
 
-  constructor(files: Files, clock: Clock) {
+  constructor(files: Files, children: Children, clock: Clock) {
     this.#files = files;
+    this.#children = children;
     this.#clock = clock;
   }
 
@@ -88,7 +91,8 @@ export class HostKeyFiles {
 
   /** Whether a file of RevokedHostKeys revokes a key. @throws TundError when it cannot be told: ssh refuses every key then */
   isRevokedBy(path: string, key: Buffer, signal: AbortSignal): Promise<boolean> {
-    return isRevokedBy(path, key, { files: this.#files, slices: this.#slices, clock: this.#clock, signal });
+    const means = { files: this.#files, slices: this.#slices, children: this.#children, clock: this.#clock };
+    return isRevokedBy(path, key, { ...means, signal });
   }
 
   async #findIn(path: string, wants: readonly Want[]): Promise<Lines> {

@@ -3,6 +3,7 @@ import type { Clock } from "../../shared/clock.ts";
 import type { Log } from "../../shared/log.ts";
 import { messageOf, TundError } from "../../shared/errors.ts";
 import type { Caller } from "./caller.ts";
+import type { Children } from "./children.ts";
 import { type HostConfig, hostNameOf } from "./host-config.ts";
 import { type Certificate, parseCertificate } from "./certificate.ts";
 import { faultOf } from "./host-certificate.ts";
@@ -18,6 +19,7 @@ export interface HostVerifierOptions {
   files: HostKeyFiles;
   caller: Caller;
   log: Log;
+  children: Children;
   clock: Clock;
   /** the attempt is over: what was started for a verdict is ended */
   signal: AbortSignal;
@@ -33,7 +35,7 @@ export class HostVerifier {
   readonly #files: HostKeyFiles;
   readonly #caller: Caller;
   readonly #log: Log;
-  readonly #running: Pick<HostVerifierOptions, "clock" | "signal">;
+  readonly #running: Pick<HostVerifierOptions, "children" | "clock" | "signal">;
   /** NoHostAuthenticationForLocalhost: whatever key it is */
   readonly #isTrusted: boolean;
   /** has ssh2 take the key that is certified for the server's */
@@ -42,9 +44,10 @@ export class HostVerifier {
   #knownBy: { file: string } | undefined;
   #failure: TundError | undefined;
 
-  constructor({ config, known, files, caller, log, isLoopback, clock, signal }: HostVerifierOptions) {
+  constructor(options: HostVerifierOptions) {
+    const { config, known, files, caller, log, isLoopback, children, clock, signal } = options;
     this.#isTrusted = config.isLocalhostTrusted && isLoopback;
-    this.#running = { clock, signal };
+    this.#running = { children, clock, signal };
     this.#config = config;
     this.#known = known;
     this.#files = files;

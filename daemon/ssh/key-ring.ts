@@ -4,6 +4,7 @@ import type { Clock } from "../../shared/clock.ts";
 import { messageOf } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
 import type { Files } from "../files.ts";
+import type { Children } from "./children.ts";
 import { bareKey, type Sign } from "./offer.ts";
 import { OwnAgent, type OwnAgentOptions, ToolFailure } from "./own-agent.ts";
 import { decrypt, signWith } from "./private-key.ts";
@@ -49,6 +50,7 @@ const MOST_WAITING = 256;
 /** The keys of a daemon that are open. */
 export class KeyRing {
   readonly #agent: OwnAgent;
+  readonly #children: Children;
   readonly #clock: Clock;
   readonly #env: NodeJS.ProcessEnv;
   readonly #files: Files;
@@ -60,6 +62,7 @@ export class KeyRing {
 
   constructor(options: KeyRingOptions) {
     this.#agent = new OwnAgent(options);
+    this.#children = options.children;
     this.#clock = options.clock;
     this.#env = options.env;
     this.#files = options.files;
@@ -121,6 +124,7 @@ export class KeyRing {
       passphrase,
       files: this.#files,
       env: this.#env,
+      children: this.#children,
       clock: this.#clock,
       signal,
     });

@@ -29,7 +29,7 @@ export interface KnownHostsCommand {
 export async function askKnownHostsCommand(
   { command, tokens, name }: KnownHostsCommand,
   purpose: Purpose,
-  running: Pick<ToolOptions, "clock" | "signal">,
+  running: Pick<ToolOptions, "children" | "clock" | "signal">,
 ): Promise<KnownHost[]> {
   const key = purpose.kind === "HOSTNAME" ? purpose.key : null;
   const all = {

@@ -1,21 +1,24 @@
-// What may keep us waiting, and is shared by all hosts: files that somebody named, and names that a resolver is asked for.
+// What may keep us waiting, and is shared by all hosts: files that somebody named, names that a resolver is asked for, and
+// programs.
 import type { Clock } from "../../shared/clock.ts";
 import { Files } from "../files.ts";
 import { Resolver } from "../resolver.ts";
+import type { Children } from "./children.ts";
 import { HostKeyFiles } from "./host-key-files.ts";
 
 export interface Outside {
+  children: Children;
   files: Files;
   hostKeyFiles: HostKeyFiles;
   resolver: Resolver;
 }
 
 /** Makes it, once for a daemon. @param threads how many there are for all calls that block */
-export function makeOutside(clock: Clock, threads: number): Outside {
+export function makeOutside(children: Children, clock: Clock, threads: number): Outside {
   const files = new Files(clock);
   // libuv gives half of its threads to look-ups at most.
   const resolver = new Resolver({ clock, files, threads: threads / 2 });
-  return { files, resolver, hostKeyFiles: new HostKeyFiles(files, clock) };
+  return { children, files, resolver, hostKeyFiles: new HostKeyFiles(files, children, clock) };
 }
 
 /** Whether a call is out that may never come back: Node waits for it when the process is to end. */

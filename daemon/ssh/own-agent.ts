@@ -1,17 +1,16 @@
 // An ssh-agent of tund's own, and the system's ssh-add that opens identities into it: whatever ssh reads is read, as fast as
 // ssh does it, and no private key of an encrypted file lies in tund's heap.
-import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import { access, lstat, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import type { Readable, Writable } from "node:stream";
 import type { Clock } from "../../shared/clock.ts";
 import { messageOf } from "../../shared/errors.ts";
 import { Agent } from "./agent.ts";
+import type { Child, Children } from "./children.ts";
 import { OPEN_DEADLINE_MS, WrongPassphrase } from "./private-key.ts";
-import { errorOf, NotRun, runTool, type ToolOutcome } from "./tool.ts";
+import { NotRun, runTool, type ToolOutcome } from "./tool.ts";
 
 export interface OwnAgentOptions {
   /** where its socket is to be: made when it is needed, for its user alone, and removed with it */
@@ -19,6 +18,7 @@ export interface OwnAgentOptions {
   /** path of the program that gives ssh-add what it reads from stdin (askpass.sh) */
   askpass: string;
   env: NodeJS.ProcessEnv;
+  children: Children;
   clock: Clock;
 }
 
@@ -40,12 +40,10 @@ const NO_AGENT = 2;
 // end, and takes the agent along at once.
 const HOLD = 'echo "$SSH_AGENT_PID"; read -r _; kill "$SSH_AGENT_PID"';
 
-type Holder = ChildProcessByStdio<Writable, Readable, null>;
-
 interface Running {
   socket: string;
   directory: string;
-  holder: Holder;
+  holder: Child;
   pid: number;
 }
 
@@ -125,7 +123,7 @@ export class OwnAgent {
 
   async #sshAdd(path: string, passphrase: string, signal: AbortSignal): Promise<ToolOutcome> {
     const { socket } = await this.#started();
-    const { askpass, env, clock } = this.#options;
+    const { askpass, env, children, clock } = this.#options;
     try {
       return await runTool("ssh-add", ["--", path], {
         env: {
@@ -139,6 +137,7 @@ export class OwnAgent {
         input: `${passphrase}\n`,
         what: `ssh-add for ${path}`,
         deadlineMs: OPEN_DEADLINE_MS,
+        children,
         clock,
         signal,
       });
@@ -159,23 +158,19 @@ export class OwnAgent {
     const directory = await this.#place();
     // A name of its own: one that is ending still removes the socket that it had.
     const socket = join(directory, randomBytes(4).toString("hex"));
-    const { env, clock } = this.#options;
-    const holder = spawn("ssh-agent", ["-a", socket, "/bin/sh", "-c", HOLD], {
-      env,
-      detached: true, // a terminal's signals are not meant for it
-      stdio: ["pipe", "pipe", "ignore"],
+    const { env, children, clock } = this.#options;
+    const args = ["-a", socket, "/bin/sh", "-c", HOLD];
+    const holder = await children.start("ssh-agent", args, env).catch((error: unknown) => {
+      throw new Error(`ssh-agent cannot be run: ${messageOf(error)}`, { cause: error });
     });
-    // Nothing of it is there then, not even its streams.
-    if (holder.pid === undefined)
-      throw new Error(`ssh-agent cannot be run: ${messageOf(await errorOf(holder))}`);
-    for (const each of [holder, holder.stdin, holder.stdout]) each.on("error", () => undefined);
+    holder.stderr.resume();
     try {
       const running = { socket, directory, holder, pid: await pidFrom(holder, clock) };
-      holder.once("exit", () => this.#ended(running));
+      void holder.exited.then(() => this.#ended(running));
       return running;
     } catch (error) {
       holder.stdin.destroy();
-      holder.kill("SIGKILL");
+      signalTo(holder.pid);
       throw error;
     }
   }
@@ -211,10 +206,10 @@ export class OwnAgent {
   #end({ holder, pid }: Running): void {
     holder.stdin.destroy();
     this.#options.clock.after(PATIENCE_MS, () => {
-      if (holder.exitCode !== null || holder.signalCode !== null) return;
+      if (holder.exit !== undefined) return;
       // Nobody has taken note of the agent's end if it has ended: its number is nobody else's.
       signalTo(pid);
-      holder.kill("SIGKILL");
+      signalTo(holder.pid);
     });
   }
 }
@@ -227,12 +222,12 @@ function signalTo(pid: number): void {
   }
 }
 
-function pidFrom(holder: Holder, clock: Clock): Promise<number> {
+function pidFrom(holder: Child, clock: Clock): Promise<number> {
   return new Promise((resolve, reject) => {
     const fail = (why: string) => reject(new Error(`ssh-agent ${why}`));
     const timer = clock.after(START_DEADLINE_MS, () => fail("does not start"));
     let said = "";
-    holder.once("exit", (code) => fail(`ended with exit code ${code}`));
+    void holder.exited.then(({ code }) => fail(`ended with exit code ${code}`));
     holder.stdout.on("data", (chunk: Buffer) => {
       said = (said + chunk.toString()).slice(0, 64);
       const [, pid] = /^(\d+)\n/.exec(said) ?? [];

@@ -6,6 +6,7 @@ import { type ParsedKey, utils } from "ssh2";
 import type { Clock } from "../../shared/clock.ts";
 import { errnoOf, messageOf } from "../../shared/errors.ts";
 import { FileError, type Files } from "../files.ts";
+import type { Children } from "./children.ts";
 import { keyType } from "./host-key.ts";
 import { runTool } from "./tool.ts";
 import { mpint, Reader, sshString } from "../wire-format.ts";
@@ -152,6 +153,7 @@ export interface DecryptOptions {
   passphrase: string;
   files: Files;
   env: NodeJS.ProcessEnv;
+  children: Children;
   clock: Clock;
   /** ends it */
   signal: AbortSignal;

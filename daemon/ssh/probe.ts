@@ -3,6 +3,7 @@ import type { Algorithms } from "ssh2";
 import type { Clock } from "../../shared/clock.ts";
 import { TundError } from "../../shared/errors.ts";
 import type { Resolver } from "../resolver.ts";
+import type { Children } from "./children.ts";
 import { connectionFailure } from "./failure.ts";
 import { type HostConfig, whereOf } from "./host-config.ts";
 import { reach } from "./reach.ts";
@@ -17,6 +18,7 @@ export interface Probing {
   /** ends a look: nobody waits for it any longer */
   signal: AbortSignal;
   resolver: Resolver;
+  children: Children;
   clock: Clock;
 }
 
@@ -57,13 +59,13 @@ export const lookAt = (probing: Probing, algorithms: Algorithms): Promise<Shown>
   look(probing, algorithms, true);
 
 async function look(
-  { config, wireTo, signal, resolver, clock }: Probing,
+  { config, wireTo, signal, resolver, children, clock }: Probing,
   algorithms: Algorithms,
   asks: boolean,
 ): Promise<Shown> {
   const over = new AbortController();
   const ending = AbortSignal.any([signal, over.signal]);
-  const wire = await reach({ config, wire: await wireTo(), resolver, clock, signal: ending });
+  const wire = await reach({ config, wire: await wireTo(), resolver, children, clock, signal: ending });
   const client = new SshClient({ socket: wire, clock });
   const shown: Partial<Shown> = {};
   const seconds = config.connectTimeoutMs / 1000;

@@ -1,9 +1,8 @@
 // ProxyCommand of ssh_config(5): a program whose stdin and stdout are the way to the server.
-import { type ChildProcessByStdio, spawn } from "node:child_process";
-import { once } from "node:events";
-import type { Readable, Writable } from "node:stream";
+import type { Readable } from "node:stream";
 import type { Clock } from "../../shared/clock.ts";
 import { messageOf, TundError } from "../../shared/errors.ts";
+import type { Child, Children } from "./children.ts";
 import { signalGroup } from "./process-group.ts";
 import { JoinedWire, type Wire } from "./wire.ts";
 
@@ -14,6 +13,7 @@ export interface ProxyCommandOptions {
   host: string;
   /** the shell that runs it (ssh takes $SHELL) */
   shell: string;
+  children: Children;
   clock: Clock;
   /** ends it, now or later */
   signal: AbortSignal;
@@ -23,8 +23,6 @@ export interface ProxyCommandOptions {
 const MOST_SAID = 2048;
 const PATIENCE_MS = 2000;
 
-type Child = ChildProcessByStdio<Writable, Readable, Readable>;
-
 /**
  * Starts the command as ssh does (`SHELL -c 'exec COMMAND'`, sshconnect.c). The wire ends when the command does, with what
  * it said; the end of the wire ends the command, and whatever it started in its process group, though the command itself may
@@ -32,16 +30,12 @@ type Child = ChildProcessByStdio<Writable, Readable, Readable>;
  * @throws TundError HOST_UNREACHABLE when it cannot be started
  */
 export async function startProxyCommand(options: ProxyCommandOptions): Promise<Wire> {
-  const { command, host, shell, clock, signal } = options;
+  const { command, host, shell, children, clock, signal } = options;
   const failure = (why: string, cause?: unknown) =>
     new TundError("HOST_UNREACHABLE", `ProxyCommand of ${host}: ${why}`, { cause });
-  const child = spawn(shell, ["-c", `exec ${command}`], { stdio: "pipe", detached: true }) as Child;
-  try {
-    await once(child, "spawn");
-  } catch (error) {
+  const child = await children.start(shell, ["-c", `exec ${command}`]).catch((error: unknown) => {
     throw failure(`cannot run ${shell}: ${messageOf(error)}`, error);
-  }
-  child.on("error", () => undefined);
+  });
   const said = lastWords(child.stderr);
   const wire = new JoinedWire({
     readable: child.stdout,
@@ -54,10 +48,9 @@ export async function startProxyCommand(options: ProxyCommandOptions): Promise<W
     },
   });
   const ended = () => wire.destroy(failure(`${howItEnded(child)}${said()}`));
-  child.stdin.on("error", () => undefined); // it does not read any more: its end says why
-  child.once("close", ended);
+  void Promise.all([child.exited, closed(child.stdout), closed(child.stderr)]).then(ended);
   // What it started may hold its stdout open for ever. One that went well may have left the work to that.
-  child.once("exit", (code) => {
+  void child.exited.then(({ code }) => {
     const before = wire.bytesRead;
     if (code !== 0) clock.after(PATIENCE_MS, () => wire.bytesRead === before && ended());
   });
@@ -72,7 +65,6 @@ export async function startProxyCommand(options: ProxyCommandOptions): Promise<W
 
 function lastWords(stderr: Readable): () => string {
   let text = "";
-  stderr.on("error", () => undefined);
   stderr.on("data", (chunk: Buffer) => (text = (text + chunk.toString()).slice(-MOST_SAID)));
   return () => {
     const lines = text.split(/[\r\n]+/).filter((line) => line.trim() !== "");
@@ -80,7 +72,10 @@ function lastWords(stderr: Readable): () => string {
   };
 }
 
-function howItEnded({ exitCode, signalCode }: Child): string {
-  if (signalCode !== null) return `it was ended by ${signalCode}`;
-  return exitCode === null ? "it closed its stdout" : `it ended with exit code ${exitCode}`;
+const closed = (stream: Readable): Promise<void> =>
+  new Promise((go) => (stream.closed ? go() : void stream.once("close", go)));
+
+function howItEnded({ exit }: Child): string {
+  if (exit === undefined) return "it closed its stdout";
+  return exit.signal !== null ? `it was ended by ${exit.signal}` : `it ended with exit code ${exit.code}`;
 }

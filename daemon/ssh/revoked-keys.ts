@@ -8,6 +8,7 @@ import { FileError, type Files, type OpenFile, versionOf } from "../files.ts";
 import { goThrough, type Line } from "../lines.ts";
 import type { Turns } from "../turns.ts";
 import { parseCertificate } from "./certificate.ts";
+import type { Children } from "./children.ts";
 import { keyType } from "./host-key.ts";
 import { inLine } from "./said.ts";
 import { NotRun, runTool } from "./tool.ts";
@@ -18,6 +19,7 @@ const DEADLINE_MS = 10_000;
 interface Means {
   files: Files;
   slices: Turns;
+  children: Children;
   clock: Clock;
   /** ends it: nobody waits for the answer */
   signal: AbortSignal;
@@ -71,13 +73,13 @@ function keyIn(line: string): Buffer | null {
   return null;
 }
 
-async function isInKrl(file: string, key: Buffer, { clock, signal }: Means): Promise<boolean> {
+async function isInKrl(file: string, key: Buffer, { children, clock, signal }: Means): Promise<boolean> {
   const directory = await mkdtemp(join(tmpdir(), "tund-"));
   try {
     const path = join(directory, "key.pub");
     await writeFile(path, `${keyType(key)} ${key.toString("base64")}\n`);
     const what = `ssh-keygen -Q for ${file}`;
-    const limits = { what, deadlineMs: DEADLINE_MS, clock, signal };
+    const limits = { what, deadlineMs: DEADLINE_MS, children, clock, signal };
     const { code, stdout, stderr } = await runTool("ssh-keygen", ["-Q", "-f", file, path], limits).catch(
       (error: unknown) => {
         throw unasked(file, error);

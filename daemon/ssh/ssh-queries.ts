@@ -2,6 +2,7 @@
 import type { Clock } from "../../shared/clock.ts";
 import { TundError } from "../../shared/errors.ts";
 import { askSsh } from "./ask-ssh.ts";
+import type { Children } from "./children.ts";
 import { DialQueue, type Wish } from "./dial-queue.ts";
 
 // A run takes some milliseconds of a processor, but for Match exec and canonicalization, which may wait for the network: one
@@ -13,6 +14,7 @@ const MOST_PROGRAMS = 16;
 const RESERVED_PROGRAMS = 4;
 
 export class SshQueries {
+  readonly #children: Children;
   readonly #clock: Clock;
   readonly #turns: DialQueue;
   /** questions that wait for their turn */
@@ -21,7 +23,8 @@ export class SshQueries {
   readonly #passing = new Map<string, Promise<void>>();
   readonly #queries = new Set<Query>();
 
-  constructor(clock: Clock) {
+  constructor(children: Children, clock: Clock) {
+    this.#children = children;
     this.#clock = clock;
     this.#turns = new DialQueue({
       most: MOST_AT_ONCE,
@@ -74,7 +77,7 @@ export class SshQueries {
       void turn.passed.then(() => {
         if (this.#passing.get(key) === turn.passed) this.#passing.delete(key);
       });
-      return await askSsh(args, { clock: this.#clock, signal, onGone: turn.end });
+      return await askSsh(args, { children: this.#children, clock: this.#clock, signal, onGone: turn.end });
     } finally {
       this.#forget(key, query);
       this.#queries.delete(query);

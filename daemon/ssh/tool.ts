@@ -1,12 +1,12 @@
 // A program that is run for one answer: what it is told on stdin, what it says, and a deadline. What it has started ends with it.
-import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
-import { once } from "node:events";
 import type { Readable } from "node:stream";
 import type { Clock } from "../../shared/clock.ts";
 import { messageOf } from "../../shared/errors.ts";
+import type { Child, Children } from "./children.ts";
 import { signalGroup } from "./process-group.ts";
 
 export interface ToolOptions {
+  /** tund's own if not given */
   env?: NodeJS.ProcessEnv;
   /** what it reads on stdin, which ends behind it; nothing if not given */
   input?: string;
@@ -15,6 +15,7 @@ export interface ToolOptions {
   deadlineMs: number;
   /** how much it may print on stdout, in bytes; 64 KiB if not given */
   mostPrinted?: number;
+  children: Children;
   clock: Clock;
   /** ends it */
   signal: AbortSignal;
@@ -45,75 +46,90 @@ export async function runTool(
   args: readonly string[],
   options: ToolOptions,
 ): Promise<ToolOutcome> {
-  const { input, onGone = () => undefined } = options;
-  const child = await started(program, args, options).catch((error: unknown) => {
+  const { what, deadlineMs, clock, signal, onGone = () => undefined } = options;
+  if (signal.aborted) {
     onGone();
-    throw error;
-  });
-  for (const each of [child, child.stdin, child.stdout, child.stderr]) each.on("error", () => undefined);
-  child.once("exit", onGone);
-  const outcome = outcomeOf(child, options);
-  child.stdin.end(input);
-  return outcome;
+    throw abandoned(what);
+  }
+  const end = new AbortController();
+  const abort = () => end.abort(abandoned(what));
+  signal.addEventListener("abort", abort, { once: true });
+  const timer = clock.after(deadlineMs, () =>
+    end.abort(new Error(`${what}: no answer in ${deadlineMs / 1000} s`)),
+  );
+  try {
+    const child = await started(program, args, { ...options, onGone, end: end.signal });
+    return await outcomeOf(child, options, end);
+  } finally {
+    timer.cancel();
+    signal.removeEventListener("abort", abort);
+  }
 }
 
-/** Why a program could not be started; to be asked in the turn in which that was tried. */
-export async function errorOf(child: ChildProcess): Promise<unknown> {
-  const [error] = (await once(child, "error")) as [unknown];
-  return error;
+interface Starting extends ToolOptions {
+  onGone: () => void;
+  /** aborted when it is not waited for any longer */
+  end: AbortSignal;
 }
 
-async function started(
+// One that is started from a disk that does not answer is not waited for, and killed should it run after all.
+function started(
   program: string,
   args: readonly string[],
-  { env, what, signal }: ToolOptions,
-): Promise<ChildProcessWithoutNullStreams> {
-  if (signal.aborted) throw abandoned(what);
-  const notRun = (cause: unknown) => new NotRun(`cannot run ${program}: ${messageOf(cause)}`, { cause });
-  let child: ChildProcessWithoutNullStreams;
-  try {
-    child = spawn(program, args, { detached: true, stdio: "pipe", ...(env && { env }) });
-  } catch (error) {
-    throw notRun(error); // arguments that are too long, say
-  }
-  // Nothing of it is there then: where there are no descriptors left, not even its streams.
-  if (child.pid === undefined) throw notRun(await errorOf(child));
-  return child;
+  { env, children, onGone, end }: Starting,
+): Promise<Child> {
+  return new Promise((resolve, reject) => {
+    const giveUp = () => reject(end.reason as Error);
+    end.addEventListener("abort", giveUp, { once: true });
+    children.start(program, args, env).then(
+      (child) => {
+        end.removeEventListener("abort", giveUp);
+        void child.exited.then(onGone);
+        if (end.aborted) letGo(child);
+        else resolve(child);
+      },
+      (cause: unknown) => {
+        onGone();
+        reject(new NotRun(`cannot run ${program}: ${messageOf(cause)}`, { cause }));
+      },
+    );
+  });
 }
 
 const abandoned = (what: string): Error => new Error(`${what}: nobody waits for it any more`);
 
+const streamsOf = ({ stdin, stdout, stderr }: Child) => [stdin, stdout, stderr];
+
+function letGo(child: Child): void {
+  for (const stream of streamsOf(child)) stream.destroy();
+  signalGroup(child, "SIGKILL");
+}
+
 function outcomeOf(
-  child: ChildProcessWithoutNullStreams,
-  { what, deadlineMs, mostPrinted = MOST_SAID, clock, signal }: ToolOptions,
+  child: Child,
+  { what, input, mostPrinted = MOST_SAID, clock }: ToolOptions,
+  end: AbortController,
 ): Promise<ToolOutcome> {
   return new Promise((resolve, reject) => {
-    const settled = () => {
-      timer.cancel();
-      signal.removeEventListener("abort", abort);
-      for (const stream of child.stdio) stream?.destroy();
-    };
     // One that does not even heed SIGKILL, on a disk that does not answer, is not waited for.
-    const giveUp = (why: Error) => {
-      settled();
-      signalGroup(child, "SIGKILL");
-      reject(why);
+    const giveUp = () => {
+      letGo(child);
+      reject(end.signal.reason as Error);
     };
-    const abort = () => giveUp(abandoned(what));
-    const late = () => giveUp(new Error(`${what}: no answer in ${deadlineMs / 1000} s`));
-    const timer = clock.after(deadlineMs, late);
-    signal.addEventListener("abort", abort, { once: true });
-    const tooMuch = () => giveUp(new Error(`${what}: it prints more than ${mostPrinted >> 10} KiB`));
+    end.signal.addEventListener("abort", giveUp, { once: true });
+    if (end.signal.aborted) return giveUp();
+    const tooMuch = () => end.abort(new Error(`${what}: it prints more than ${mostPrinted >> 10} KiB`));
     const printed = collected(child.stdout, mostPrinted, tooMuch);
     const said = collected(child.stderr, MOST_SAID);
-    const exited = new Promise<void>((go) => void child.once("exit", () => go()));
+    child.stdin.end(input);
     // What it has left behind may hold its stderr: that is not waited for when nothing was wrong, else not long.
-    void Promise.all([exited, ended(child.stdout)])
-      .then(() => (child.exitCode === 0 ? undefined : endedSoon(child.stderr, clock)))
+    void Promise.all([child.exited, ended(child.stdout)])
+      .then(([{ code }]) => (code === 0 ? undefined : endedSoon(child.stderr, clock)))
       .then(() => {
-        settled();
-        const { exitCode: code, signalCode } = child;
-        if (code === null) reject(new Error(`${what}: it was ended by ${signalCode}`));
+        end.signal.removeEventListener("abort", giveUp);
+        for (const stream of streamsOf(child)) stream.destroy();
+        const { code, signal } = child.exit ?? { code: null, signal: null };
+        if (code === null) reject(new Error(`${what}: it was ended by ${signal ?? "somebody"}`));
         else resolve({ code, stdout: printed(), stderr: said() });
       });
   });

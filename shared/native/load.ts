@@ -26,6 +26,21 @@ export interface Native {
   trimMemory(): void;
   /** Connects to a Unix socket: a descriptor that blocks, or an errno below 0. @throws Error with the system's reason */
   connectUnix(path: string): number;
+  /**
+   * Starts a program in one of libuv's threads, in a session of its own, with a socket for each of stdin, stdout and stderr: the
+   * descriptors of our ends, or the errno of why not. Strings must have no NUL in them. @throws Error when it is given something else
+   */
+  startChild(argv: readonly string[], envp: readonly string[]): Promise<StartedChild | { errno: number }>;
+  /** Takes note of the end of a child that startChild() has started: null as long as it lives. What does not hold is -1. */
+  reapChild(pid: number): { code: number; signal: number } | null;
+}
+
+export interface StartedChild {
+  errno: 0;
+  pid: number;
+  stdin: number;
+  stdout: number;
+  stderr: number;
 }
 
 /** Its name beside the program. */

@@ -16,6 +16,7 @@
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "child.h"
 
 #define MOST_DESCRIPTORS 16
 #define MOST_BYTES 32768
@@ -211,5 +212,6 @@ NAPI_MODULE_INIT() {
   napi_set_named_property(env, exports, "sendDatagram", function);
   napi_create_function(env, "trimMemory", NAPI_AUTO_LENGTH, trim_memory, NULL, &function);
   napi_set_named_property(env, exports, "trimMemory", function);
+  export_child(env, exports);
   return exports;
 }

@@ -1,14 +1,17 @@
 // Programs that are asked for one answer (ssh -G, KnownHostsCommand, ssh-keygen -Q): whatever they do, tund goes on, and nothing
 // of them is left.
 import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { chmod, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { askpass } from "../support/askpass.ts";
 import { startTund, type Tund, type TundOptions } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { makePath } from "../support/path.ts";
 import { living, signal } from "../support/process-tree.ts";
 import { run } from "../support/run.ts";
+import { makeKey } from "../support/ssh-key.ts";
 import { type Sshd, startSshd } from "../support/sshd.ts";
 
 let sshd: Sshd;
@@ -144,4 +147,41 @@ describe.skipIf(process.platform !== "linux")("where there are no descriptors le
     limit(tund, 1024);
     expect(await tund.tunctl(["connect", name])).toMatchObject({ code: 0, stderr: "" });
   });
+});
+
+// Node's spawn() waits for the child's exec(), and everybody with it: where the processors are busy, for a second.
+it("no program is started by Node's own spawn(), where the compiled file is there", async () => {
+  const spawned = unused("spawned");
+  const hook = `${unused("hook")}.cjs`;
+  await writeFile(
+    hook,
+    `const child = require("node:child_process");
+const { appendFileSync } = require("node:fs");
+for (const name of ["spawn", "exec", "execFile", "fork", "spawnSync", "execSync", "execFileSync"])
+  child[name] = (what) => {
+    appendFileSync(${JSON.stringify(spawned)}, \`\${name} \${what}\\n\`);
+    throw new Error("planted: no spawn here");
+  };`,
+  );
+  const locked = await makeKey(unused("locked"), "ed25519", "a passphrase");
+  const known = await script(`echo '127.0.0.1 ${sshd.hostKeys[0]?.publicKey}'`);
+  const krl = unused("krl");
+  expect(await run("ssh-keygen", ["-q", "-k", "-f", krl])).toMatchObject({ code: 0 });
+  const settings = {
+    ProxyCommand: `ssh -F ${sshd.sshConfig} -W %h:%p testhost`,
+    KnownHostsCommand: known,
+    RevokedHostKeys: krl,
+    IdentityFile: locked.path,
+  };
+  const name = await host(settings);
+  const tund = await startTund({
+    nodeArgs: ["--require", hook],
+    env: { TUND_SSH_CONFIG: sshd.sshConfig },
+  });
+  onTestFinished(async () => void (await tund.stop()));
+  const person = await askpass(sshd.directory, ["a passphrase"]);
+  // The server does not know the key: the login fails, at its very end.
+  const { code, stderr } = await tund.tunctl(["connect", name], { env: person.env });
+  expect({ code, stderr }).toEqual({ code: 7, stderr: expect.stringContaining(locked.path) });
+  expect(existsSync(spawned)).toBe(false);
 });

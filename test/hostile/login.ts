@@ -43,7 +43,7 @@ export async function loginsTo({ sshConfig }: HostileServer): Promise<LogIn> {
   });
   const config = await resolver.resolve("hostile");
   const settings = { directory: "/nonexistent", askpass: "/nonexistent", env: {}, clock: systemClock };
-  const keyRing = new KeyRing({ ...settings, files: outside.files, log: silent });
+  const keyRing = new KeyRing({ ...settings, ...outside, log: silent });
   const fixed = {
     ...outside,
     config,

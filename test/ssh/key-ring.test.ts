@@ -24,7 +24,7 @@ async function makeRing(scripts: Scripts, keys = 1) {
     directory: join(directory.path, "agent"),
     askpass: resolve("daemon/ssh/askpass.sh"),
     env: { ...process.env, PATH: path.PATH },
-    files: makeOutside().files,
+    ...makeOutside(),
     clock,
     log: silent,
   });

@@ -31,7 +31,7 @@ export async function startInProcess(sshConfig: string, clock: Clock = systemClo
   const controlPath = join(directory.path, "mux-%C");
   const person = { home: directory.path, uid: 0, username: "me", env: {} };
   const outside = makeOutside();
-  const { files } = outside;
+  const { children, files } = outside;
   const resolver = makeResolver({ person, configFile: sshConfig, controlPath, files });
   const turns = new DialQueue({ most: 32, reserved: 8, slowMs: 1000, clock });
   const windowBudget = new WindowBudget(0);
@@ -39,6 +39,7 @@ export async function startInProcess(sshConfig: string, clock: Clock = systemClo
     directory: join(directory.path, "agent"),
     askpass: resolve("daemon/ssh/askpass.sh"),
     env: process.env,
+    children,
     files,
     clock,
     log: silent,

@@ -1,4 +1,5 @@
 // A resolver of hosts that asks the real ssh, as main.ts makes it.
+import { Children } from "../../daemon/ssh/children.ts";
 import { HostResolver } from "../../daemon/ssh/host-config.ts";
 import { SshQueries } from "../../daemon/ssh/ssh-queries.ts";
 import { systemClock } from "../../shared/clock.ts";
@@ -7,4 +8,4 @@ type Options = Omit<ConstructorParameters<typeof HostResolver>[0], "queries">;
 
 /** Makes one. */
 export const makeResolver = (options: Options): HostResolver =>
-  new HostResolver({ ...options, queries: new SshQueries(systemClock) });
+  new HostResolver({ ...options, queries: new SshQueries(new Children(null, process.env), systemClock) });
