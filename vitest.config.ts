@@ -25,8 +25,9 @@ export default defineConfig({
     pool: "forks",
     // Most tests wait for other processes rather than for a processor; those that break things wear a small machine out.
     maxWorkers: Math.max(3, availableParallelism()),
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // No test is judged by its time: these end what hangs, on a machine with much other work as well.
+    testTimeout: 120_000,
+    hookTimeout: 240_000,
     coverage: {
       provider: "v8",
       include: ["daemon/**/*.ts", "cli/**/*.ts", "shared/**/*.ts"],

@@ -34,7 +34,7 @@ export const versionOf = ({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): st
   [dev, ino, size, mtimeNs, ctimeNs].join(" ");
 
 const DEADLINE_MS = 5000; // for one call; a disk that sleeps may need as long to wake
-const READING_MS = 30_000; // for all that is waited for one file
+const READING_MS = 30_000; // for all calls that one reading takes
 // A call that is out for longer gives its place to another file: as often as there are places for slow ones.
 const SLOW_MS = 250;
 const MOST_QUICK = 16;
@@ -47,13 +47,18 @@ interface Call {
   /** it is too late for what comes of it */
   isOver: boolean;
   fail: (why: FileError) => void;
+  /** Gives it all of its time anew: it begins, or those before it do not hang. */
+  restart: () => void;
 }
 
 /** One per daemon: it knows which files hang, and keeps threads for the others. */
 export class Files {
   readonly #clock: Clock;
-  #waiting: Call[] = [];
-  /** by path: two calls for a file that hangs would cost two threads */
+  /** by path, in their order: two calls at once for a file that hangs would cost two threads */
+  readonly #lines = new Map<string, Call[]>();
+  /** paths whose first call waits for a place */
+  readonly #waiting = new Set<string>();
+  /** by path */
   readonly #running = new Map<string, Call>();
   #quick = 0;
   #slow = 0;
@@ -115,13 +120,16 @@ export class Files {
     refuseOther(path, there);
     const handle = await this.#open(path);
     let waitedMs = 0;
+    // What others before it take is not its own.
     const timed = async <U>(run: () => Promise<U>): Promise<U> => {
-      const from = this.#clock.monotonic();
       if (waitedMs > READING_MS)
         throw new FileError(path, `it could not be read within ${READING_MS / 1000} s`, true);
-      const value = await this.#call(path, run);
-      waitedMs += this.#clock.monotonic() - from;
-      return value;
+      return this.#call(path, async () => {
+        const from = this.#clock.monotonic();
+        const value = await run();
+        waitedMs += this.#clock.monotonic() - from;
+        return value;
+      });
     };
     try {
       const stats = await timed(() => handle.stat({ bigint: true }));
@@ -178,40 +186,60 @@ export class Files {
           call.isOver = true;
           reject(why);
         },
+        restart: () => {
+          timer?.cancel();
+          // What came while the process stood still is heard first.
+          timer = this.#clock.after(DEADLINE_MS, () => void setImmediate(() => this.#late(call)));
+        },
       };
-      // What came while the process stood still is heard first.
-      timer = this.#clock.after(DEADLINE_MS, () => void setImmediate(() => this.#late(call)));
-      this.#waiting.push(call);
-      this.#next();
+      call.restart();
+      this.#enqueue(call);
     });
+  }
+
+  #enqueue(call: Call): void {
+    const line = this.#lines.get(call.path);
+    if (line !== undefined) return void line.push(call);
+    this.#lines.set(call.path, [call]);
+    this.#waiting.add(call.path);
+    this.#next();
   }
 
   #late(call: Call): void {
     if (call.isOver) return;
     const { path } = call;
-    const hangs = this.#running.get(path) === call;
+    const running = this.#running.get(path);
+    // The one before it has not had its time yet: there are only many who ask.
+    if (running !== undefined && running !== call) return call.restart();
     const [other] = this.#running.keys();
-    const because = hangs ? "" : `: ${this.#running.size} other files do not either, ${other} is one of them`;
-    call.fail(new FileError(path, `it did not answer within ${DEADLINE_MS / 1000} s${because}`, true));
-    const before = this.#waiting;
-    this.#waiting = before.filter((one) => one !== call && !(hangs && one.path === path));
-    for (const one of before) if (hangs && one.path === path) one.fail(stillOut(path));
+    const others = `: ${this.#running.size} other files do not either, ${other} is one of them`;
+    const hangs = running === call;
+    call.fail(
+      new FileError(path, `it did not answer within ${DEADLINE_MS / 1000} s${hangs ? "" : others}`, true),
+    );
+    const line = this.#lines.get(path) ?? [];
+    if (hangs) for (const one of line.splice(1)) one.fail(stillOut(path));
+    else line.splice(line.indexOf(call), 1);
+    if (line.length > 0) return;
+    this.#lines.delete(path);
+    this.#waiting.delete(path);
   }
 
   #next(): void {
-    for (const call of this.#waiting.slice()) {
+    for (const path of this.#waiting) {
       if (this.#quick >= MOST_QUICK) return;
-      if (!this.#running.has(call.path)) {
-        this.#waiting.splice(this.#waiting.indexOf(call), 1);
-        this.#start(call);
-      }
+      this.#waiting.delete(path);
+      const [call] = this.#lines.get(path) ?? [];
+      if (call !== undefined) this.#start(call);
     }
   }
 
   #start(call: Call): void {
+    const { path } = call;
     let isSlow = false;
     this.#quick++;
-    this.#running.set(call.path, call);
+    this.#running.set(path, call);
+    call.restart();
     const timer = this.#clock.after(SLOW_MS, () => {
       if (this.#slow >= MOST_SLOW) return;
       isSlow = true;
@@ -223,7 +251,11 @@ export class Files {
       timer.cancel();
       if (isSlow) this.#slow--;
       else this.#quick--;
-      this.#running.delete(call.path);
+      this.#running.delete(path);
+      const line = this.#lines.get(path) ?? [];
+      line.shift();
+      if (line.length === 0) this.#lines.delete(path);
+      else this.#waiting.add(path); // behind all other files
       this.#next();
     });
   }

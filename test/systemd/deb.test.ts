@@ -23,7 +23,7 @@ async function buildDeb(version: string, { directory = out, env = {} } = {}): Pr
   const { code, stdout, stderr } = await run(
     process.execPath,
     ["scripts/deb.mjs", "--version", version, "--out", join(project, directory)],
-    { cwd: project, env: { ...process.env, ...env }, deadlineMs: 180_000 },
+    { cwd: project, env: { ...process.env, ...env }, deadlineMs: 900_000 },
   );
   if (code !== 0) throw new Error(`deb.mjs: ${stderr}`);
   return stdout.trim();
@@ -78,7 +78,7 @@ if (!hasLintian) console.log("skipped: lintian is not installed");
       await machine.sh(`dpkg -i ${seen}/${older}`);
     });
     await world.letIn("tund");
-  }, 240_000);
+  }, 900_000);
   afterAll(async () => {
     await world?.stop();
     await rm(join(project, out), { recursive: true, force: true });
