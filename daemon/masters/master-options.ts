@@ -18,6 +18,8 @@ export interface MasterOptions extends Pick<AttemptsOptions, "dial" | "follow" |
   config: HostConfig;
   /** whose it is alone; null: everybody's */
   held: Held | null;
+  /** whether a command that is under way needs it */
+  isClaimed: () => boolean;
   /** what others know of it: the process that it is to the world, its mux socket, and what they had to leave out */
   outside: () => Pick<MasterRecord, "pid" | "muxSocket" | "warnings">;
   log: Log;

@@ -44,7 +44,7 @@ export class Master {
   #end: () => void = () => undefined;
 
   constructor(options: MasterOptions) {
-    const { clock, held, names } = options;
+    const { clock, held, names, isClaimed } = options;
     this.#options = options;
     this.config = options.config;
     [this.held, this.names] = [held, names];
@@ -56,7 +56,7 @@ export class Master {
       onFailure: (error) => this.#failed(error),
     });
     const onRest = () => this.#drop("rest");
-    this.#rest = new Rest({ carried: this.#carried, keptBy: this.keptBy, held, clock, onRest });
+    this.#rest = new Rest({ carried: this.#carried, keptBy: this.keptBy, isClaimed, held, clock, onRest });
     if (this.state === "connecting") this.#attempts.start(this.config);
   }
 
@@ -264,6 +264,7 @@ export class Master {
 
   #enter(state: MasterState): void {
     this.#attempts.cancelRetry();
+    this.#rest.stop(); // it was of the link that was
     switch (state) {
       case "connecting":
         return this.#attempts.start(this.config);

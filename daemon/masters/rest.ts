@@ -7,6 +7,8 @@ export interface RestOptions {
   carried: Carried;
   /** the names that are to be kept connected */
   keptBy: ReadonlySet<string>;
+  /** whether a command that is under way needs it */
+  isClaimed: () => boolean;
   /** whose it is alone: so many seconds without connections may end it, whatever it carries (ControlPersist) */
   held: Held | null;
   clock: Clock;
@@ -31,12 +33,17 @@ export class Rest {
 
   /** To be called when there is a link, and whenever what it is needed for has changed. */
   consider(): void {
-    const { carried, clock, held, onRest } = this.#options;
+    const { carried, clock, held, isClaimed, onRest } = this.#options;
     this.stop();
     const seconds = this.isWanted ? null : (held?.persistSeconds ?? carried.idleSeconds);
     if (seconds === null) return;
-    // Nothing is told of connections that begin: one that is there now has us told of its end.
-    this.#timer = clock.after(seconds * 1000, () => (this.isWanted ? undefined : onRest()));
+    this.#timer = clock.after(seconds * 1000, () => {
+      // Nothing is told of connections that begin: one that is there now has us told of its end.
+      if (this.isWanted) return;
+      // One that is about to begin, as a channel that the server has still to open, has not.
+      if (isClaimed()) this.consider();
+      else onRest();
+    });
   }
 
   stop(): void {

@@ -230,6 +230,7 @@ export class Roster {
       clock: clockWithin(this.#options.clock, (run) => current.run(names, run)),
       random,
       held,
+      isClaimed: () => this.#names.of(master).some(({ intent }) => intent.isClaimed),
       outside: () => ({ pid: held?.pid ?? pid, ...this.#names.muxOf(master) }),
       log: log.child({ host: config.host }),
       start,

@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import ssh2, { type Connection, type ServerChannel } from "ssh2";
+import ssh2, { type AuthContext, type Connection, type ServerChannel } from "ssh2";
 
 export interface Switches {
   /** what becomes of a request to open direct-tcpip */
@@ -27,14 +27,20 @@ export interface SshServer {
   connections: () => number;
   /** logins so far */
   logins: () => number;
+  /** attempts to log in that were neither accepted nor refused */
+  undecided: () => number;
   /** channels that are open now */
   channels: () => number;
+  /** channels that were asked for */
+  wanted: () => number;
   /** channels so far */
   opened: () => number;
   /** what each channel was granted when its first data came, in bytes */
   windows: () => readonly number[];
   /** how often keys were exchanged on connections that stood */
   rekeys: () => number;
+  /** lets those in that were to be neither accepted nor refused ("never") */
+  admit(): void;
   /** asks for new keys on every connection */
   rekey(): void;
   /** resets every connection */
@@ -62,16 +68,18 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
   const clients = new Set<Connection>();
   const channels = new Set<ServerChannel>();
   const windows: number[] = [];
+  const undecided: AuthContext[] = [];
   let logins = 0;
   let rekeys = 0;
   let opened = 0;
+  let wanted = 0;
 
   const server = new Server({ hostKeys: [hostKey.private] }, (client) => {
     client.on("error", () => undefined);
     client.on("close", () => clients.delete(client));
     client.on("rekey", () => rekeys++);
     client.on("authentication", (context) => {
-      if (switches.authentication === "never") return;
+      if (switches.authentication === "never") return void undecided.push(context);
       if (switches.authentication === "accept" && context.method === "publickey") context.accept();
       else context.reject(["publickey"]);
     });
@@ -88,6 +96,7 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
       else setTimeout(refuse, switches.answersAfterMs);
     };
     client.on("tcpip", (accept, reject, { destIP, destPort }) => {
+      wanted++;
       if (switches.open === "never") return;
       if (switches.open === "refuse") return reject();
       const socket = connect({ host: destIP, port: destPort, allowHalfOpen: true });
@@ -142,10 +151,19 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
     sshConfig,
     connections: () => clients.size,
     logins: () => logins,
+    undecided: () => undecided.length,
     channels: () => channels.size,
     opened: () => opened,
+    wanted: () => wanted,
     windows: () => windows,
     rekeys: () => rekeys,
+    admit: () => {
+      switches.authentication = "accept";
+      for (const context of undecided.splice(0)) {
+        if (context.method === "publickey") context.accept();
+        else context.reject(["publickey"]);
+      }
+    },
     rekey: () => clients.forEach((client) => client.rekey()),
     drop: () => sockets.forEach((socket) => socket.resetAndDestroy()),
     freeze: () =>
