@@ -160,6 +160,7 @@ export class Claims {
   ): Promise<void> {
     const config = await this.#resolved(host, undefined, wanted);
     if (!isDue(config)) return;
+    // One that has ended in this very turn of the event loop has no names any more.
     if (this.#roster.names.of(master).length === 1 && !this.#roster.has(config))
       this.#roster.rekey(master, config);
     const { transaction, member } = wanted;

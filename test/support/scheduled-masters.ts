@@ -38,6 +38,8 @@ export interface ScheduledMasters {
   saved: () => SavedHost[];
   /** how many of the next dials fail */
   failures: { dials: number; saves: number };
+  /** Has ssh_config say something else from now on, for every host. */
+  reconfigure(): void;
   /** Has everything that is under way happen, in the scheduler's order, until `isDone`. */
   settle(isDone: () => boolean): Promise<void>;
 }
@@ -62,13 +64,14 @@ function configOf(host: string, options: ConnectionOptions | undefined): HostCon
 
 /** Makes it. `saved` is what an earlier daemon had. */
 export function scheduledMasters(
-  scheduler: fc.Scheduler,
+  scheduler: Pick<fc.Scheduler, "schedule" | "count" | "waitOne">,
   before: readonly SavedHost[] = [],
 ): ScheduledMasters {
   const clock = manualClock();
   const links = new Set<Link>();
   const failures = { dials: 0, saves: 0 };
   const later = (what: string): Promise<void> => scheduler.schedule(Promise.resolve(), what);
+  let version = 0;
   let disk: SavedHost[] = structuredClone([...before]);
   let writing: Promise<void> = Promise.resolve();
   let next: Promise<void> | undefined;
@@ -84,7 +87,8 @@ export function scheduledMasters(
   const registry = new Registry({
     resolve: async (host, options) => {
       await later(`ssh -G ${host}`);
-      return configOf(host, options);
+      const config = configOf(host, options);
+      return { ...config, identity: version === 0 ? config.identity : `${config.identity} ${version}` };
     },
     dial: async ({ config, signal, wire }) => {
       await later(`dial ${config.identity}`);
@@ -132,7 +136,7 @@ export function scheduledMasters(
     }
     throw new Error("something never ends");
   };
-  return { registry, clock, links, saved: () => disk, failures, settle };
+  return { registry, clock, links, saved: () => disk, failures, reconfigure: () => void version++, settle };
 }
 
 interface LinkParts {
