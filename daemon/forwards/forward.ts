@@ -189,9 +189,10 @@ export class Forward {
     this.#stopRetrying();
     this.#enter("close");
     this.#options.parking.refuse(new TundError("CONNECTION_LOST", "the forward was cancelled"));
-    const listening = this.#listening;
+    const [listening, opening] = [this.#listening, this.#opening];
     this.#listening = undefined;
     this.#endIfDrained();
+    await opening?.catch(() => undefined); // what is under way is taken away as soon as it is there
     try {
       await listening?.close();
     } catch (error) {
@@ -264,8 +265,7 @@ export class Forward {
       return this.#options.onChange(this);
     this.#refusals++;
     this.#enter("refused");
-    if (this.intent.acknowledged.isPromised) this.retryLater();
-    return undefined;
+    return this.intent.acknowledged.isPromised ? this.retryLater() : undefined;
   }
 
   /** Tries again by itself if it has failed: to be called when it has been promised. */

@@ -84,7 +84,10 @@ function claim(forward: Forward, master: Master, house: House, transaction: Tran
       intent.rollback(transaction);
       if (intent.isClaimed || intent.value.isPromised) return house.onChange(forward);
       forward.dropConnections();
-      return cancelForward(forward, house);
+      const { state } = forward;
+      const cancelled = cancelForward(forward, house);
+      // Whoever did not wait for it to listen does not wait for the end of that either.
+      return state === "pending" ? undefined : cancelled;
     },
   });
 }

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vites
 import { Client } from "../../cli/client.ts";
 import { eventually } from "../support/eventually.ts";
 import { startTund } from "../support/daemon.ts";
+import { freePort } from "../support/free-port.ts";
 import { startSshd, type Sshd } from "../support/sshd.ts";
 
 let sshd: Sshd;
@@ -99,4 +100,28 @@ describe("two names of one master are neither lost nor left behind", () => {
       for (const host of ["testhost", "alias"]) await exit(client, host).catch(() => undefined);
       expect(await namesNow()).toEqual([]);
     });
+});
+
+it("a cancel is answered when nothing listens any more, also of a forward that the server has not answered", async () => {
+  const slow = await startSshd();
+  onTestFinished(() => slow.stop());
+  const tund = await startTund({ env: { TUND_SSH_CONFIG: slow.sshConfig } });
+  onTestFinished(async () => void (await tund.stop()));
+  const client = new Client(tund.socket);
+  await connect(client, "testhost");
+  const forwards = [{ kind: "remote" as const, spec: `${await freePort()}:127.0.0.1:1` }];
+  const body = { host: "testhost", forwards };
+  const listed = async () => (await client.call("listForwards", { querystring: {} })).forwards;
+  slow.freeze();
+  onTestFinished(() => slow.thaw());
+  await client.call("openForwards", { body: { ...body, wait: false } });
+  expect(await listed()).toMatchObject([{ state: "pending" }]);
+  // Whoever is told that it is cancelled may ask for it anew, and the server has only one such port.
+  const anew = client
+    .call("cancelForwards", { body })
+    .then(() => client.call("openForwards", { body }))
+    .catch((error: unknown) => error);
+  for (let looks = 0; looks < 3; looks++) await eventually(async () => expect(await listed()).toEqual([]));
+  slow.thaw();
+  expect(await anew).toMatchObject({ forwards: [{ state: "active" }] });
 });
