@@ -1,12 +1,7 @@
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { build } from "esbuild";
-import { describe, expect, it, onTestFinished } from "vitest";
-import { nativeFile } from "../shared/native/load.ts";
-import { cannedDaemon } from "./support/canned-daemon.ts";
-import { run } from "./support/run.ts";
-import { tempDir } from "./support/temp-dir.ts";
+import { describe, expect, it } from "vitest";
 
 interface Import {
   from: string;
@@ -172,27 +167,6 @@ const owners: Record<string, string[]> = {
   typebox: ["shared", "daemon/settings.ts", "daemon/saved-state.ts"],
 };
 
-// For --require: tells on stderr, at the end, which files and which of Node's own modules were loaded.
-const TELL_LOADED = `process.on("exit", () => {
-  const ours = Object.keys(require.cache).filter((file) => file !== __filename);
-  const own = process.moduleLoadList.map((name) => name.replace("NativeModule ", ""));
-  require("node:fs").writeSync(2, JSON.stringify({ ours, own }));
-});`;
-
-/** What a command line of the built tunctl loads: files of ours, and modules of Node's own. */
-async function loadedBy(...args: string[]): Promise<{ ours: string[]; own: string[] }> {
-  const directory = await tempDir();
-  onTestFinished(() => directory.remove());
-  const hook = join(directory.path, "tell-loaded.cjs");
-  await writeFile(hook, TELL_LOADED);
-  const env = { ...process.env, TUND_SOCKET: (await cannedDaemon()).socket };
-  const command = ["--require", hook, "dist/tunctl.cjs", ...args, "-q"];
-  const { code, stderr } = await run(process.execPath, command, { env });
-  expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringMatching(/^{.*}$/) as string });
-  const { ours, own } = JSON.parse(stderr) as { ours: string[]; own: string[] };
-  return { ours: ours.map((file) => relative("dist", file)), own };
-}
-
 describe("the house", () => {
   it("is read whole: the rules below see every room", () => {
     expect(new Set(sources.map(roomOf))).toEqual(new Set(Object.keys(arrows)));
@@ -260,36 +234,6 @@ describe("the house", () => {
       metafile: true,
     });
     expect(Object.keys(metafile.inputs).filter((input) => input.includes("node_modules"))).toEqual([]);
-  });
-
-  it("starts a quick verb with one file that has the quick ones alone, and without Node's HTTP and its stream for stdout", async () => {
-    for (const args of [["list"], ["status"]]) expect((await loadedBy(...args)).ours).toEqual(["tunctl.cjs"]);
-    const { ours, own } = await loadedBy("check", "db");
-    expect(ours).toEqual(["tunctl.cjs"]);
-    const native = existsSync(`dist/${nativeFile(process.platform, process.arch)}`);
-    if (!native) console.log("skipped: that a check loads no node:net, since there is no compiled file");
-    const slow = new Set([
-      ...(native ? ["net", "stream"] : []),
-      "os",
-      "http",
-      "tty",
-      "child_process",
-      "internal/fs/sync_write_stream",
-      "crypto",
-    ]);
-    expect(own.filter((name) => slow.has(name))).toEqual([]);
-    const verbs = readFileSync("dist/tunctl.cjs", "utf8").matchAll(/^ *\/\/ cli\/commands\/(\S+)\.ts$/gm);
-    const quick = new Set(["check", "help", "list", "status"]);
-    expect(new Set(Array.from(verbs, ([, verb]) => verb))).toEqual(quick);
-  });
-
-  it("asks the daemon without Node's HTTP, whatever the verb, and starts no machinery of ES modules", async () => {
-    for (const args of [["stop", "db"], ["cancel", "f7k2"], ["help"]]) {
-      const { ours, own } = await loadedBy(...args);
-      expect(ours).toEqual(["tunctl.cjs", "tunctl-all.cjs"]);
-      const machinery = own.filter((name) => name === "http" || name === "internal/modules/esm/translators");
-      expect(machinery).toEqual([]);
-    }
   });
 
   it("has no file over 300 lines, no barrel, and no room for leftovers", () => {

@@ -82,7 +82,7 @@ export class Connection {
     this.#windows = new ReceiveWindows(client, {
       budget: windowBudget,
       roundTripMs: () => this.#shortestMs,
-      now: () => performance.now(),
+      now: () => clock.monotonic(),
     });
     this.#listeners = new RemoteListeners(client, (stream) => this.#channel(stream), whereOf(config));
     this.address = formatAddress(socket.remoteAddress ?? config.hostname, config.port);
@@ -239,12 +239,12 @@ export class Connection {
   }
 
   #open(start: (done: (error: Error | undefined, stream: ChannelStream) => void) => void): Promise<Channel> {
-    const asked = performance.now();
+    const asked = this.#clock.monotonic();
     return new Promise((resolve, reject) => {
       try {
         start((error, stream) => {
           if (error) return reject(channelFailure(error));
-          this.#cameBack(performance.now() - asked);
+          this.#cameBack(this.#clock.monotonic() - asked);
           const fault = faultOfChannel(stream);
           if (fault === null) return resolve(this.#channel(stream));
           stream.close();
@@ -264,11 +264,11 @@ export class Connection {
   }
 
   #ping(onReply: (ms: number | undefined) => void): void {
-    const sent = performance.now();
+    const sent = this.#clock.monotonic();
     if (this.#client.isOver) return onReply(undefined);
     return this.#client.ping((failed) => {
       if (failed instanceof Error) return onReply(undefined);
-      this.#roundTripMs = Math.round((performance.now() - sent) * 1000) / 1000;
+      this.#roundTripMs = Math.round((this.#clock.monotonic() - sent) * 1000) / 1000;
       this.#cameBack(this.#roundTripMs);
       return onReply(this.#roundTripMs);
     });

@@ -11,8 +11,9 @@ export interface Switches {
   open: "connect" | "refuse" | "never";
   /** whether the first login is let in */
   authentication: "accept" | "refuse" | "never";
-  /** how late a keepalive is answered, in milliseconds */
-  answersAfterMs: number;
+  /** called before a keepalive is answered, and before a channel is opened: a test's clock may go on meanwhile */
+  onKeepalive: () => void;
+  onOpen: () => void;
   /** how many bytes it sends on each new channel at once, whatever it was granted */
   overrun: number;
   /** what becomes of a request for new keys, on connections that are made after that */
@@ -60,7 +61,8 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
   const switches: Switches = {
     open: "connect",
     authentication: "accept",
-    answersAfterMs: 0,
+    onKeepalive: () => undefined,
+    onOpen: () => undefined,
     overrun: 0,
     newKeys: "exchange",
   };
@@ -92,8 +94,8 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
     const { _protocol: protocol } = client as unknown as { _protocol: { requestFailure(): void } };
     const refuse = protocol.requestFailure.bind(protocol);
     protocol.requestFailure = () => {
-      if (switches.answersAfterMs === 0) refuse();
-      else setTimeout(refuse, switches.answersAfterMs);
+      switches.onKeepalive();
+      refuse();
     };
     client.on("tcpip", (accept, reject, { destIP, destPort }) => {
       wanted++;
@@ -102,6 +104,7 @@ export async function startSshServer(extraConfig: readonly string[] = []): Promi
       const socket = connect({ host: destIP, port: destPort, allowHalfOpen: true });
       socket.once("error", () => reject());
       socket.once("connect", () => {
+        switches.onOpen();
         const channel = accept();
         channels.add(channel);
         opened++;
