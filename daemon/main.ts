@@ -71,13 +71,13 @@ async function main(ending: Ending): Promise<void> {
   const own = { store, keyRing, queries, current, suspects, clock, log };
   const registry = makeRegistry(config, { ...outside, ...own, keeper: service.listeners, mayEnter, admits });
   const health = () => ({ log: logging.health(), descriptors: descriptors.use });
-  const metrics = metricsWhenAsked(version, registry.measures, health);
+  const metrics = metricsWhenAsked(version, registry.measures, health, outside.slices);
   const { metricsListen } = config;
   const address = metricsListen === null ? null : parseMetricsAddress(metricsListen);
   // Only who holds the control socket may touch the state, and nobody is answered before it is read.
   const isLast = (control: Socket): boolean => descriptors.isLast(control);
   const behind = { registry, metrics, isNative: native !== null, health, isLast, clock, log };
-  const { app, restored } = makeApi(config, behind);
+  const { app, restored } = makeApi(config, { ...behind, slices: outside.slices });
   await app.ready();
   app.server.on("connection", mayEnter);
   const socket = await listenForControl(app.server, config.socket, service.controlSocket);

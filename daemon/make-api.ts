@@ -12,6 +12,7 @@ import type { Metrics } from "./metrics.ts";
 import { selfCheck } from "./self-check.ts";
 import { missingTools } from "./ssh/own-agent.ts";
 import { nativeCrypto } from "./ssh/ssh2/internals.ts";
+import type { Turns } from "./turns.ts";
 
 /** What is behind it. */
 interface Behind {
@@ -21,12 +22,14 @@ interface Behind {
   health: () => Pick<Status["daemon"], "log" | "descriptors">;
   /** whether a connection to the control socket took the last descriptor that may be taken */
   isLast: (control: Socket) => boolean;
+  slices: Turns;
   clock: Clock;
   log: Log;
 }
 
 /** Makes it. Nobody is answered until `restored` is called. */
-export function makeApi(config: Config, { registry, metrics, isNative, health, isLast, clock, log }: Behind) {
+export function makeApi(config: Config, behind: Behind) {
+  const { registry, metrics, isNative, health, isLast, slices, clock, log } = behind;
   const daemon = itself(config.socket, clock);
   const start = new EventEmitter();
   const app = buildServer({
@@ -35,6 +38,7 @@ export function makeApi(config: Config, { registry, metrics, isNative, health, i
     clock,
     metrics,
     isLast,
+    slices,
     selfCheck: async () => {
       const missing = await missingTools(config.person.env);
       return selfCheck({ ...daemon, stateDir: config.stateDir, isNative, missing });

@@ -5,6 +5,7 @@ import type { Master, Status } from "../shared/records.ts";
 import type { Measures, Tally } from "./masters/measures.ts";
 import type { TotalsByKind } from "./masters/totals.ts";
 import { inSlices } from "./slices.ts";
+import type { Turns } from "./turns.ts";
 
 /** Everything that is measured, as it is now. */
 interface Figures extends Tally, Health {
@@ -31,7 +32,7 @@ const SAMPLE_MS = 100;
 type Health = Pick<Status["daemon"], "log" | "descriptors">;
 type GetFigures = () => Promise<Figures>;
 
-async function createMetrics(version: string, figures: GetFigures): Promise<Metrics> {
+async function createMetrics(version: string, figures: GetFigures, slices: Turns): Promise<Metrics> {
   const prom = await import("prom-client");
   const register = new prom.Registry();
   prom.collectDefaultMetrics({ register, eventLoopMonitoringPrecision: SAMPLE_MS });
@@ -42,17 +43,21 @@ async function createMetrics(version: string, figures: GetFigures): Promise<Metr
     contentType: register.contentType,
     // One after the other: they are written from the same series, in slices.
     text: () => {
-      const text = last.then(() => written(register, series, figures));
+      const text = last.then(() => written(register, series, { figures, slices }));
       last = text.catch(() => "");
       return text;
     },
   };
 }
 
-async function written(register: Register, series: Series, figures: GetFigures): Promise<string> {
+async function written(
+  register: Register,
+  series: Series,
+  { figures, slices }: { figures: GetFigures; slices: Turns },
+): Promise<string> {
   fill(series, await figures());
   const names = register.getMetricsAsArray().map(({ name }) => name);
-  const texts = await inSlices(names, (name) => register.getSingleMetricAsString(name));
+  const texts = await inSlices(slices, names, (name) => register.getSingleMetricAsString(name));
   return `${texts.join("\n\n")}\n`;
 }
 
@@ -61,11 +66,12 @@ export function metricsWhenAsked(
   version: string,
   measures: Pick<Measures, "figures">,
   health: () => Health,
+  slices: Turns,
 ): () => Promise<Metrics> {
   const figures = async () => ({ ...(await measures.figures(MOST_HOSTS)), ...health() });
   let made: Promise<Metrics> | undefined;
   return () => {
-    const making = made ?? createMetrics(version, figures);
+    const making = made ?? createMetrics(version, figures, slices);
     made = making;
     making.catch(() => {
       if (made === making) made = undefined;

@@ -1,33 +1,44 @@
 // Long work on the event loop, in slices: one a turn, whoever has such work, so that everything else goes on between them.
+import type { Clock } from "../shared/clock.ts";
 
-const SLICE_MS = 4;
+/** How long a slice is, in milliseconds. */
+export const SLICE_MS = 4;
 
+/** One per daemon: what two of them hand out adds up. */
 export class Turns {
+  readonly #clock: Pick<Clock, "monotonic">;
   readonly #waiting: (() => void)[] = [];
-  #isDue = false;
+  /** whether this turn has a slice, used up or not */
+  #isBegun = false;
   #until = 0;
 
-  /** Waits for a slice. Whoever waited for anything else meanwhile needs a new one. */
+  constructor(clock: Pick<Clock, "monotonic">) {
+    this.#clock = clock;
+  }
+
+  /** Waits for the slice of a later turn: those who wait have theirs one after the other, in the order in which they came. */
   next(): Promise<void> {
     return new Promise((go) => {
       this.#waiting.push(go);
-      this.#schedule();
+      if (!this.#isBegun) this.#begin();
     });
   }
 
-  /** Whether the slice is used up. */
+  /** Whether there is nothing left of the slice of this turn: asked first in a turn, it begins. */
   get isOver(): boolean {
-    return performance.now() >= this.#until;
+    if (!this.#isBegun) this.#begin();
+    return this.#clock.monotonic() >= this.#until;
   }
 
-  #schedule(): void {
-    if (this.#isDue || this.#waiting.length === 0) return;
-    this.#isDue = true;
+  #begin(): void {
+    this.#isBegun = true;
+    this.#until = this.#clock.monotonic() + SLICE_MS;
     setImmediate(() => {
-      this.#isDue = false;
-      this.#until = performance.now() + SLICE_MS;
-      this.#waiting.shift()?.();
-      this.#schedule();
+      this.#isBegun = false;
+      const go = this.#waiting.shift();
+      if (go === undefined) return;
+      this.#begin();
+      go();
     });
   }
 }

@@ -4,6 +4,8 @@ import Fastify from "fastify";
 import packageJson from "../package.json" with { type: "json" };
 import type { Handlers } from "../daemon/api/handlers.ts";
 import { addRoutes } from "../daemon/api/server.ts";
+import { Turns } from "../daemon/turns.ts";
+import { systemClock } from "../shared/clock.ts";
 import { routes } from "../shared/routes.ts";
 
 const unused = (): Promise<never> => Promise.reject(new Error("the document describes, it does not serve"));
@@ -30,7 +32,7 @@ export async function openApi(): Promise<object> {
   const handlers = Object.fromEntries(
     Object.keys(routes).map((verb) => [verb, unused]),
   ) as unknown as Handlers;
-  addRoutes(app, handlers);
+  addRoutes(app, handlers, new Turns(systemClock));
   await app.ready();
   return app.swagger();
 }

@@ -4,6 +4,7 @@ import { type Clock, timestamp } from "../../shared/clock.ts";
 import type { Change, Event } from "../../shared/records.ts";
 import { jsonInSlices } from "../slices.ts";
 import type { Registry } from "../masters/registry.ts";
+import type { Turns } from "../turns.ts";
 
 // What waits for a reader at most, besides the snapshot. One that is further behind is let go, and told so.
 const MOST_BYTES = 1024 * 1024;
@@ -14,7 +15,7 @@ type Line = Event extends infer E ? (E extends Event ? Omit<E, "seq"> : never) :
 /** Makes the stream; it ends when its reader goes, or is too slow. @throws TundError NOT_FOUND */
 export async function eventStream(
   registry: Pick<Registry, "watch">,
-  clock: Clock,
+  { slices, clock }: { slices: Turns; clock: Clock },
   host: string | undefined,
 ): Promise<Readable> {
   let seq = 0;
@@ -38,7 +39,7 @@ export async function eventStream(
   };
   const { masters, forwards, stop } = await registry.watch(host, { onChange, onEnd });
   const at = timestamp(clock.now());
-  stream.push(await jsonInSlices({ type: "snapshot", at, masters, forwards, seq: seq++ }));
+  stream.push(await jsonInSlices(slices, { type: "snapshot", at, masters, forwards, seq: seq++ }));
   stream.push("\n");
   most += stream.readableLength;
   const changes = [...early.values()];

@@ -8,6 +8,7 @@ import type { Verb } from "../../shared/routes.ts";
 import type { Registry } from "../masters/registry.ts";
 import type { Transaction } from "../masters/transaction.ts";
 import type { Metrics } from "../metrics.ts";
+import type { Turns } from "../turns.ts";
 import { conversationStream } from "./conversation.ts";
 import { eventStream } from "./events.ts";
 
@@ -22,6 +23,8 @@ export interface Behind {
   registry: Registry;
   /** how the daemon is itself */
   daemon: () => Status["daemon"];
+  /** long work of whichever kind */
+  slices: Turns;
   clock: Clock;
   metrics: () => Promise<Metrics>;
   /** what the daemon finds of itself */
@@ -29,7 +32,7 @@ export interface Behind {
 }
 
 /** The handlers over a registry. They take validated input, and throw TundError. */
-export const handlersOf = ({ registry, daemon, clock, metrics, selfCheck }: Behind): Handlers => ({
+export const handlersOf = ({ registry, daemon, slices, clock, metrics, selfCheck }: Behind): Handlers => ({
   getStatus: async () => ({ daemon: daemon(), masters: await registry.masters() }),
   listMasters: async () => ({ masters: await registry.masters() }),
   connectMaster: ({ params, body }, transaction) => registry.connect(params.host, body, transaction),
@@ -54,7 +57,7 @@ export const handlersOf = ({ registry, daemon, clock, metrics, selfCheck }: Behi
   },
   resolveHost: ({ body }) => registry.resolve(body.host, body.connection),
   getMetrics: async () => (await metrics()).text(),
-  watchEvents: ({ querystring }) => eventStream(registry, clock, querystring.host),
+  watchEvents: ({ querystring }) => eventStream(registry, { slices, clock }, querystring.host),
   scanHostKeys: ({ body }, transaction) => registry.inspection.scan(body, transaction),
   trustHostKeys: ({ body }, transaction) => registry.inspection.trust(body, transaction),
   diagnose: async ({ body }, transaction) => ({

@@ -9,6 +9,7 @@ import type { Log } from "../../shared/log.ts";
 import { routes, VERSION_HEADER, type Verb } from "../../shared/routes.ts";
 import { makeRoom } from "./doorway.ts";
 import { jsonInSlices } from "../slices.ts";
+import type { Turns } from "../turns.ts";
 import type { Transaction } from "../masters/transaction.ts";
 import { transactionOf } from "./answering.ts";
 import { type Behind, type Handlers, handlersOf } from "./handlers.ts";
@@ -62,7 +63,7 @@ export function buildServer({ log, restored, isLast, ...behind }: ServerOptions)
   app.addHook("onError", async (request, _reply, error) => {
     log.debug({ method: request.method, url: request.url, error: error.message }, "request refused");
   });
-  addRoutes(app, handlersOf(behind));
+  addRoutes(app, handlersOf(behind), behind.slices);
   serveUpgrades(app.server, behind.registry, behind.clock);
   makeRoom(app.server, isLast, behind.clock);
   return app;
@@ -73,7 +74,7 @@ const noCompiler = () => () => {
 };
 
 /** Registers every route of the contract. */
-export function addRoutes(app: FastifyInstance, handlers: Handlers): void {
+export function addRoutes(app: FastifyInstance, handlers: Handlers, slices: Turns): void {
   for (const verb of Object.keys(routes) as Verb[]) {
     const handle = handlers[verb] as (input: unknown, transaction: Transaction) => Promise<unknown>;
     app.route({
@@ -85,7 +86,7 @@ export function addRoutes(app: FastifyInstance, handlers: Handlers): void {
       handler: async ({ params, query, body }, reply) => {
         const answer = await handle({ params, querystring: query, body }, transactionOf(reply.raw));
         reply.type(produces(verb) ?? JSON_TYPE);
-        return isLong(answer) ? jsonInSlices(answer) : answer;
+        return isLong(answer) ? jsonInSlices(slices, answer) : answer;
       },
     });
   }

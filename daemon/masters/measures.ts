@@ -3,6 +3,7 @@ import type { ForwardKind } from "../../shared/forward-spec.ts";
 import type { Master as MasterRecord } from "../../shared/records.ts";
 import type { ForwardState } from "../forwards/state.ts";
 import { inSlices } from "../slices.ts";
+import type { Turns } from "../turns.ts";
 import type { Master } from "./master.ts";
 import type { Roster } from "./roster.ts";
 import type { MasterState } from "./state.ts";
@@ -17,15 +18,18 @@ export interface Tally {
 export class Measures {
   readonly #roster: Pick<Roster, "masters">;
   readonly #totals: Pick<Totals, "sum">;
+  readonly #slices: Turns;
 
-  constructor(roster: Pick<Roster, "masters">, totals: Pick<Totals, "sum">) {
+  constructor(roster: Pick<Roster, "masters">, totals: Pick<Totals, "sum">, slices: Turns) {
     this.#roster = roster;
     this.#totals = totals;
+    this.#slices = slices;
   }
 
   /** All of it, and the first `mostHosts` masters each by itself. */
   async figures(mostHosts: number): Promise<Tally & { hosts: MasterRecord[]; totals: TotalsByKind }> {
-    const hosts = await inSlices(this.#roster.masters.slice(0, mostHosts), (master) => master.snapshot());
+    const first = this.#roster.masters.slice(0, mostHosts);
+    const hosts = await inSlices(this.#slices, first, (master) => master.snapshot());
     return { ...this.tally(), hosts, totals: this.#totals.sum() };
   }
 

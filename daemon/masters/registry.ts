@@ -78,7 +78,7 @@ export class Registry {
       onResolved: (named, before) => settleHost(named, before, this.#house),
     });
     const { conversations } = this;
-    this.measures = new Measures(this.#roster, this.#totals);
+    this.measures = new Measures(this.#roster, this.#totals, options.slices);
     this.inspection = new Inspection({ ...options, roster: this.#roster, conversations });
     this.#desired = new Desired(this.#roster, options);
     this.#stdio = new StdioTickets(options.clock);
@@ -136,7 +136,7 @@ export class Registry {
   }
 
   async masters(): Promise<MasterRecord[]> {
-    const records = await inSlices(this.#roster.masters, (master) => master.snapshot());
+    const records = await inSlices(this.#options.slices, this.#roster.masters, (master) => master.snapshot());
     return records.filter(({ state }) => state !== "closed");
   }
 
@@ -213,7 +213,9 @@ export class Registry {
 
   /** Every forward, or those of one master. @throws TundError NOT_FOUND */
   async forwards(host?: string): Promise<ForwardRecord[]> {
-    const records = await inSlices(this.#forwardsOf(host), (forward) => forward.snapshot());
+    const records = await inSlices(this.#options.slices, this.#forwardsOf(host), (forward) =>
+      forward.snapshot(),
+    );
     return records.filter(({ state }) => state !== "closing" && state !== "closed"); // one was cancelled meanwhile
   }
 
@@ -238,7 +240,7 @@ export class Registry {
   async cancel(request: CancelRequest): Promise<ForwardRecord[]> {
     const chosen = chosenBy(request, this.#forwardsOf(request.host));
     const cancelled = await cancelChosen(chosen, request.drainSeconds, this.#house);
-    return inSlices(cancelled, (forward) => forward.snapshot());
+    return inSlices(this.#options.slices, cancelled, (forward) => forward.snapshot());
   }
 
   /**
@@ -246,7 +248,8 @@ export class Registry {
    * @throws TundError NOT_FOUND
    */
   async watch(host: string | undefined, listener: Listener): Promise<Watch> {
-    return watch(host, listener, { journal: this.#journal, names: this.#roster.names });
+    const { slices } = this.#options;
+    return watch(host, listener, { journal: this.#journal, names: this.#roster.names, slices });
   }
 
   /** Opens a channel for a caller's own stdin and stdout: the ticket to claim it with. @throws TundError why not */

@@ -3,6 +3,7 @@ import type { Change, Forward as ForwardRecord, Master as MasterRecord } from ".
 import { inSlices } from "../slices.ts";
 import type { Journal, Listener } from "./journal.ts";
 import type { Names } from "./names.ts";
+import type { Turns } from "../turns.ts";
 
 /** How things were when the watching began, and what ends it. */
 export interface Watch {
@@ -18,7 +19,7 @@ export interface Watch {
 export async function watch(
   host: string | undefined,
   { onChange, onEnd }: Listener,
-  { journal, names }: { journal: Journal; names: Names },
+  { journal, names, slices }: { journal: Journal; names: Names; slices: Turns },
 ): Promise<Watch> {
   const isItsOwn = (name: string) => host === undefined || names.areOne(name, host);
   const all = host === undefined ? names.masters : [names.master(host)];
@@ -35,8 +36,8 @@ export async function watch(
     unseen.delete(source);
     return journal.note(source);
   };
-  const masters = await inSlices(all, (master) => see(master));
-  const forwards = await inSlices(carried, (forward) => see(forward));
+  const masters = await inSlices(slices, all, (master) => see(master));
+  const forwards = await inSlices(slices, carried, (forward) => see(forward));
   return { masters: masters.filter(isThere), forwards: forwards.filter(isThere), stop };
 }
 

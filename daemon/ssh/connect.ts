@@ -22,7 +22,7 @@ import { SshClient } from "./ssh2/client.ts";
 import { keepHostKeys } from "./update-host-keys.ts";
 import type { Wire } from "./wire.ts";
 
-export interface ConnectOptions extends Outside {
+export interface ConnectOptions extends Omit<Outside, "slices"> {
   config: HostConfig;
   /** whoever waits for it, and may be asked */
   caller: Caller;
@@ -107,8 +107,9 @@ async function allKnownHosts(options: ConnectOptions): Promise<KnownHost[]> {
   for (const problem of problems) log.warn({ problem }, "known hosts file not read");
   if (command === null) return hosts;
   const name = config.hostname; // without the port, as ssh asks this time
-  const asked = { command, tokens, name };
-  return [...hosts, ...(await askKnownHostsCommand(asked, { kind: "ORDER" }, { children, clock, signal }))];
+  const asked = { command, tokens, name, host: hostNameOf(config) };
+  const running = { children, clock, signal, files: hostKeyFiles };
+  return [...hosts, ...(await askKnownHostsCommand(asked, { kind: "ORDER" }, running))];
 }
 
 // Under BatchMode a caller is not asked, and their agent serves all the same.

@@ -6,7 +6,7 @@ import type { Clock } from "../../shared/clock.ts";
 import { errnoOf, messageOf, TundError } from "../../shared/errors.ts";
 import { FileError, type Files, type OpenFile, versionOf } from "../files.ts";
 import { goThrough, type Line } from "../lines.ts";
-import { Turns } from "../turns.ts";
+import type { Turns } from "../turns.ts";
 import type { Children } from "./children.ts";
 import { type Fields, fieldsOf, type HostName, keyOf, type KnownHost, lookupNames } from "./known-hosts.ts";
 import { LineMatcher, type Want } from "./known-hosts-match.ts";
@@ -40,20 +40,28 @@ interface Search {
   result: Promise<Lines>;
 }
 
+export interface HostKeyFilesOptions {
+  files: Files;
+  children: Children;
+  slices: Turns;
+  clock: Clock;
+}
+
 /** One per daemon. */
 export class HostKeyFiles {
   readonly #files: Files;
   readonly #children: Children;
   readonly #clock: Clock;
-  readonly #slices = new Turns();
+  readonly #slices: Turns;
   readonly #kept = new Map<string, Kept>();
   /** by path: what is gone through now, and what will be when that is over */
   readonly #running = new Map<string, Promise<unknown>>();
   readonly #next = new Map<string, Search>();
 
-  constructor(files: Files, children: Children, clock: Clock) {
+  constructor({ files, children, slices, clock }: HostKeyFilesOptions) {
     this.#files = files;
     this.#children = children;
+    this.#slices = slices;
     this.#clock = clock;
   }
 
@@ -87,6 +95,36 @@ export class HostKeyFiles {
       }
     });
     return { hosts: (await Promise.all(found)).flat(), problems };
+  }
+
+  /**
+   * The lines that name a host in what a program has printed; `source` is what messages call it.
+   * @throws FileError for more lines than a host can need
+   */
+  async findPrinted(source: string, printed: string, name: HostName): Promise<KnownHost[]> {
+    const names = lookupNames(name);
+    const picking = this.#picking(
+      source,
+      names.map((one): Want => `name ${one}`),
+    );
+    const text = Buffer.from(printed).toString("latin1");
+    for (let from = 0, to = 0, number = 1; from < text.length; from = to, number++) {
+      if (this.#slices.isOver) await this.#slices.next();
+      const end = text.indexOf("\n", from);
+      to = end === -1 ? text.length : end + 1;
+      const line = { text: text.slice(from, end === -1 ? to : end), number, span: { from, to } };
+      const picked = picking.take(line);
+      if (picked !== undefined) await picked;
+    }
+    // No span: it is in no file.
+    return merged(picking.lines, names).map(({ file, line, marker, hosts, key, names: judged }) => ({
+      file,
+      line,
+      marker,
+      hosts,
+      key,
+      ...(judged && { names: judged }),
+    }));
   }
 
   /** Whether a file of RevokedHostKeys revokes a key. @throws TundError when it cannot be told: ssh refuses every key then */
@@ -153,20 +191,26 @@ export class HostKeyFiles {
   }
 
   async #find(file: OpenFile, wants: readonly Want[]): Promise<Map<Want, KnownHost[]>> {
+    const { lines, take } = this.#picking(file.path, wants);
+    if (wants.length > 0) await goThrough(file, this.#slices, take);
+    return lines;
+  }
+
+  // Picks the lines that are wanted, one after the other.
+  #picking(path: string, wants: readonly Want[]) {
     const lines = new Map(wants.map((want): [Want, KnownHost[]] => [want, []]));
-    if (wants.length === 0) return lines;
     const matcher = new LineMatcher(wants, this.#slices);
-    await goThrough(file, this.#slices, (line) => {
+    const take = (line: Line): undefined | Promise<undefined> => {
       const fields = fieldsOf(line.text);
       if (fields === null) return undefined;
-      const take = (matched: readonly Want[]) => {
-        if (matched.length > 0) add(lines, matched, { ...fields, ...line, path: file.path });
+      const put = (matched: readonly Want[]) => {
+        if (matched.length > 0) add(lines, matched, { ...fields, ...line, path });
         return undefined;
       };
       const matched = matcher.matched(fields);
-      return matched instanceof Promise ? matched.then(take) : take(matched);
-    });
-    return lines;
+      return matched instanceof Promise ? matched.then(put) : put(matched);
+    };
+    return { lines, take };
   }
 
   #keep(path: string, version: string, lines: Map<Want, KnownHost[]>): void {

@@ -116,7 +116,8 @@ export class HostVerifier {
       return new TundError("HOST_KEY_REVOKED", `the ${shownKey(plain)} of ${name} is revoked by ${list}`);
     if (command !== null) {
       const purpose = { kind: "HOSTNAME" as const, key: plain };
-      const more = await askKnownHostsCommand({ command, tokens, name }, purpose, this.#running);
+      const running = { ...this.#running, files: this.#files };
+      const more = await askKnownHostsCommand({ command, tokens, name, host: this.#name }, purpose, running);
       this.#known = [...this.#known, ...more];
     }
     return this.#judgeAny(key, certificate);

@@ -1,7 +1,8 @@
 // KnownHostsCommand of ssh_config(5): a program that prints lines of known_hosts.
 import { messageOf, TundError } from "../../shared/errors.ts";
 import { fingerprint, keyType } from "./host-key.ts";
-import { type KnownHost, parseKnownHosts } from "./known-hosts.ts";
+import type { HostKeyFiles } from "./host-key-files.ts";
+import type { HostName, KnownHost } from "./known-hosts.ts";
 import { inLine } from "./said.ts";
 import { expandTokens } from "./tokens.ts";
 import { runTool, type ToolOptions } from "./tool.ts";
@@ -20,16 +21,20 @@ export interface KnownHostsCommand {
   tokens: Readonly<Record<string, string>>;
   /** the name that is looked up: `host`, `[host]:port`, or the alias */
   name: string;
+  /** whose lines are wanted of what it prints */
+  host: HostName;
 }
 
+type Running = Pick<ToolOptions, "children" | "clock" | "signal"> & { files: HostKeyFiles };
+
 /**
- * Runs it, without a shell as ssh does, within 20 s.
+ * Runs it, without a shell as ssh does, within 20 s, and picks the lines that name the host.
  * @throws TundError HOST_CONFIG_FAILED when it fails: ssh ends the connection then
  */
 export async function askKnownHostsCommand(
-  { command, tokens, name }: KnownHostsCommand,
+  { command, tokens, name, host }: KnownHostsCommand,
   purpose: Purpose,
-  running: Pick<ToolOptions, "children" | "clock" | "signal">,
+  { files, ...running }: Running,
 ): Promise<KnownHost[]> {
   const key = purpose.kind === "HOSTNAME" ? purpose.key : null;
   const all = {
@@ -46,7 +51,7 @@ export async function askKnownHostsCommand(
   const limits = { what: program, deadlineMs: DEADLINE_MS, mostPrinted: MOST_PRINTED_BYTES };
   try {
     const { code, stdout, stderr } = await runTool(program, args, { ...limits, ...running });
-    if (code === 0) return parseKnownHosts(SOURCE, stdout);
+    if (code === 0) return await files.findPrinted(SOURCE, stdout, host);
     const said = inLine(stderr);
     throw new Error(`${program}: it ended with exit code ${code}${said === "" ? "" : `: ${said}`}`);
   } catch (error) {

@@ -1,8 +1,9 @@
 // What may keep us waiting, and is shared by all hosts: files that somebody named, names that a resolver is asked for, and
-// programs.
+// programs, and long work.
 import type { Clock } from "../../shared/clock.ts";
 import { Files } from "../files.ts";
 import { Resolver } from "../resolver.ts";
+import { Turns } from "../turns.ts";
 import type { Children } from "./children.ts";
 import { HostKeyFiles } from "./host-key-files.ts";
 
@@ -11,14 +12,17 @@ export interface Outside {
   files: Files;
   hostKeyFiles: HostKeyFiles;
   resolver: Resolver;
+  slices: Turns;
 }
 
 /** Makes it, once for a daemon. @param threads how many there are for all calls that block */
 export function makeOutside(children: Children, clock: Clock, threads: number): Outside {
   const files = new Files(clock);
+  const slices = new Turns(clock);
   // libuv gives half of its threads to look-ups at most.
   const resolver = new Resolver({ clock, files, threads: threads / 2 });
-  return { children, files, resolver, hostKeyFiles: new HostKeyFiles(files, children, clock) };
+  const hostKeyFiles = new HostKeyFiles({ files, children, slices, clock });
+  return { children, files, resolver, slices, hostKeyFiles };
 }
 
 /** Whether a call is out that may never come back: Node waits for it when the process is to end. */

@@ -71,13 +71,14 @@ export async function startInProcess(sshConfig: string, clock: Clock = systemClo
     nativeCrypto: true,
     ...health,
   };
-  const metrics = metricsWhenAsked("1.2.3", registry.measures, () => health);
+  const metrics = metricsWhenAsked("1.2.3", registry.measures, () => health, outside.slices);
   const app = buildServer({
     registry,
     daemon: () => daemon,
     isLast: () => false,
     clock,
     metrics,
+    slices: outside.slices,
     selfCheck: async () => [],
     log: silent,
     restored: Promise.resolve(),

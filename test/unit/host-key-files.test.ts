@@ -77,12 +77,15 @@ describe("known hosts that are searched", () => {
         for (const port of [22, 2222]) {
           const name = nameOf("h", port);
           const { hosts: found } = await hostKeyFiles.find([file], name);
+          const printed = await hostKeyFiles.findPrinted(file, text, name);
           const all = parseKnownHosts(file, text);
-          for (const key of [A, B])
-            expect(verdict(found, { ...name, key })).toEqual(verdict(all, { ...name, key }));
-          expect(authorities(found, name)).toEqual(authorities(all, name));
           const asked = { hostname: "h", port, hostKeyAlias: null };
-          expect(knownKeyTypes(found, asked)).toEqual(knownKeyTypes(all, asked));
+          for (const some of [found, printed]) {
+            for (const key of [A, B])
+              expect(verdict(some, { ...name, key })).toEqual(verdict(all, { ...name, key }));
+            expect(authorities(some, name)).toEqual(authorities(all, name));
+            expect(knownKeyTypes(some, asked)).toEqual(knownKeyTypes(all, asked));
+          }
         }
       }),
       { numRuns: 60 },
