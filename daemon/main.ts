@@ -67,7 +67,7 @@ async function main(ending: Ending): Promise<void> {
   const admits = (socket: Socket): boolean => descriptors.admits(socket);
   const store = new Store(config.stateDir, log);
   const keyRing = makeKeyRing(config, outside, log);
-  const queries = new SshQueries(outside.children, clock);
+  const queries = new SshQueries({ ...outside, clock });
   const own = { store, keyRing, queries, current, suspects, clock, log };
   const registry = makeRegistry(config, { ...outside, ...own, keeper: service.listeners, mayEnter, admits });
   const health = () => ({ log: logging.health(), descriptors: descriptors.use });

@@ -31,7 +31,10 @@ export class Company implements Caller {
   }
 
   /** Whether a person waits, here or behind it: what they wait for goes first. */
-  readonly isAwaited = (): boolean => [...this.#members].some((member) => member.isPerson);
+  readonly isAwaited = (): boolean => {
+    for (const member of this.#members) if (member.isPerson) return true;
+    return false;
+  };
 
   get isPresent(): boolean {
     const is = this.#who() !== undefined;

@@ -30,7 +30,7 @@ export interface MasterOptions extends Pick<AttemptsOptions, "dial" | "follow" |
   /** why it does not dial by itself */
   failure: TundError | null;
   onReady: (master: Master) => void;
-  /** called when somebody has begun to wait for it */
+  /** called when a person has begun to wait for it */
   onAwaited: () => void;
   /** called when anything but a counter has changed */
   onChange: (master: Master) => void;

@@ -108,7 +108,7 @@ export class Master {
       if (this.state === "ready") return;
       const outcome = this.#waiters.wait(signal);
       this.#apply("retry");
-      this.#options.onAwaited();
+      if (member.isPerson) this.#options.onAwaited();
       await outcome;
     } finally {
       leave();

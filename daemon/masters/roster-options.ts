@@ -16,7 +16,7 @@ export interface RosterOptions {
   dial: DialOver;
   /** serves those who come to mux sockets */
   serveMux: ServeMux;
-  /** called when somebody has begun to wait for a master */
+  /** called when a person has begun to wait for a master */
   onAwaited?: () => void;
   /** which host tund is busy with */
   current: CurrentHost;

@@ -1,5 +1,6 @@
 // Whose turn it is to do what costs: people first, so many at once, and nobody is held up by one that only waits.
 import type { Clock, Timer } from "../../shared/clock.ts";
+import type { Turns } from "../turns.ts";
 
 /** Who wants something that may have to wait for its turn. */
 export interface Wish {
@@ -29,10 +30,14 @@ export interface DialQueueOptions {
   slowMs: number;
   /** how many there may be with the slow ones, and how many of these are kept for people; unbounded if not given */
   withSlow?: { most: number; reserved: number };
+  /** each begins in one of its own: to start a program, say, takes some milliseconds, and many may be due at once */
+  slices: Pick<Turns, "next">;
   clock: Clock;
 }
 
 interface Waiting {
+  /** the how-manieth it is to wait */
+  place: number;
   wish: Wish;
   go: () => void;
 }
@@ -41,7 +46,12 @@ const nothing = (): void => undefined;
 
 export class DialQueue {
   readonly #options: DialQueueOptions;
-  readonly #queue = new Set<Waiting>();
+  /** by place; there are none before `#head`, and those up to `#tail` that are not there have left */
+  readonly #queue = new Map<number, Waiting>();
+  #head = 0;
+  #tail = 0;
+  /** those of the queue for whom a person waits, as far as is known: one may have gone since */
+  readonly #awaited = new Set<Waiting>();
   #busy = 0;
   #slow = 0;
 
@@ -57,25 +67,41 @@ export class DialQueue {
     wish.signal?.throwIfAborted();
     if (this.#hasRoom(wish.isAwaited())) this.#busy++;
     else await this.#queued(wish);
-    return this.#turn();
+    const turn = this.#turn();
+    await this.#options.slices.next();
+    return turn;
   }
 
-  /** To be called when somebody has begun to wait: what they wait for may go at once. */
+  /** To be called when a person has begun to wait: what they wait for may go at once. Looks at all who wait. */
   reconsider(): void {
+    for (const waiting of this.#queue.values()) if (waiting.wish.isAwaited()) this.#awaited.add(waiting);
+    this.#advance();
+  }
+
+  // As long as there is room. Whose turn it is, is known without looking at the others: there may be thousands.
+  #advance(): void {
     for (let next = this.#next(); next !== undefined; next = this.#next()) {
-      this.#queue.delete(next);
+      this.#remove(next);
       next.go();
     }
   }
 
   #next(): Waiting | undefined {
     if (this.#queue.size === 0 || !this.#hasRoom(true)) return undefined;
-    let first: Waiting | undefined;
-    for (const waiting of this.#queue) {
+    for (const waiting of this.#awaited)
       if (waiting.wish.isAwaited()) return waiting;
-      first ??= waiting;
-    }
-    return this.#hasRoom(false) ? first : undefined;
+      else this.#awaited.delete(waiting);
+    return this.#hasRoom(false) ? this.#first() : undefined;
+  }
+
+  #first(): Waiting | undefined {
+    while (this.#head < this.#tail && !this.#queue.has(this.#head)) this.#head++;
+    return this.#queue.get(this.#head);
+  }
+
+  #remove(waiting: Waiting): void {
+    this.#queue.delete(waiting.place);
+    this.#awaited.delete(waiting);
   }
 
   #hasRoom(isAwaited: boolean): boolean {
@@ -89,7 +115,7 @@ export class DialQueue {
     const { signal } = wish;
     return new Promise((resolve, reject) => {
       const leave = () => {
-        this.#queue.delete(waiting);
+        this.#remove(waiting);
         reject(signal?.reason as Error);
       };
       const go = () => {
@@ -97,8 +123,9 @@ export class DialQueue {
         this.#busy++; // before its owner hears of it, so that nobody else takes it meanwhile
         resolve();
       };
-      const waiting = { wish, go };
-      this.#queue.add(waiting);
+      const waiting = { place: this.#tail++, wish, go };
+      this.#queue.set(waiting.place, waiting);
+      if (wish.isAwaited()) this.#awaited.add(waiting);
       signal?.addEventListener("abort", leave, { once: true });
     });
   }
@@ -115,7 +142,7 @@ export class DialQueue {
       if (to === "slow") this.#slow++;
       state = to;
       pass();
-      this.reconsider();
+      this.#advance();
     };
     const timer: Timer = clock.after(slowMs, () => leave("slow"));
     const end = () => {

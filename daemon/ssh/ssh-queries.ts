@@ -4,6 +4,7 @@ import { TundError } from "../../shared/errors.ts";
 import { askSsh } from "./ask-ssh.ts";
 import type { Children } from "./children.ts";
 import { DialQueue, type Wish } from "./dial-queue.ts";
+import type { Turns } from "../turns.ts";
 
 // A run takes some milliseconds of a processor, but for Match exec and canonicalization, which may wait for the network: one
 // that takes longer than a second lets the next one go, up to so many programs.
@@ -23,7 +24,7 @@ export class SshQueries {
   readonly #passing = new Map<string, Promise<void>>();
   readonly #queries = new Set<Query>();
 
-  constructor(children: Children, clock: Clock) {
+  constructor({ children, slices, clock }: { children: Children; slices: Turns; clock: Clock }) {
     this.#children = children;
     this.#clock = clock;
     this.#turns = new DialQueue({
@@ -31,6 +32,7 @@ export class SshQueries {
       reserved: RESERVED,
       slowMs: SLOW_MS,
       withSlow: { most: MOST_PROGRAMS, reserved: RESERVED_PROGRAMS },
+      slices,
       clock,
     });
   }
@@ -45,7 +47,7 @@ export class SshQueries {
     const standing = this.#waiting.get(key);
     if (standing !== undefined) {
       const answer = standing.join(wish);
-      this.#turns.reconsider();
+      if (wish.isAwaited()) this.#turns.reconsider();
       return answer;
     }
     const query = new Query(() => this.#forget(key, query));
@@ -55,7 +57,7 @@ export class SshQueries {
     return answer;
   }
 
-  /** To be called when somebody has begun to wait for something. */
+  /** To be called when a person has begun to wait for something. */
   reconsider(): void {
     this.#turns.reconsider();
   }
@@ -108,7 +110,10 @@ class Query {
     return this.#unwanted.signal;
   }
 
-  readonly isAwaited = (): boolean => [...this.#wishes].some((wish) => wish.isAwaited());
+  readonly isAwaited = (): boolean => {
+    for (const wish of this.#wishes) if (wish.isAwaited()) return true;
+    return false;
+  };
 
   settleWith(answer: Promise<string>): void {
     this.#settle(answer);

@@ -52,7 +52,7 @@ export async function loginsTo({ sshConfig }: HostileServer): Promise<LogIn> {
     clock: systemClock,
     log: silent,
     isAesFast: true,
-    turns: new DialQueue({ most: 32, reserved: 8, slowMs: 1000, clock: systemClock }),
+    turns: new DialQueue({ most: 32, reserved: 8, slowMs: 1000, slices: outside.slices, clock: systemClock }),
     isAwaited: () => true,
     around: <T>(run: () => T): T => run(),
   };

@@ -33,7 +33,7 @@ export async function startInProcess(sshConfig: string, clock: Clock = systemClo
   const outside = makeOutside();
   const { children, files } = outside;
   const resolver = makeResolver({ person, configFile: sshConfig, controlPath, files });
-  const turns = new DialQueue({ most: 32, reserved: 8, slowMs: 1000, clock });
+  const turns = new DialQueue({ most: 32, reserved: 8, slowMs: 1000, slices: outside.slices, clock });
   const windowBudget = new WindowBudget(0);
   const keyRing = new KeyRing({
     directory: join(directory.path, "agent"),

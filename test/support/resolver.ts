@@ -2,10 +2,18 @@
 import { Children } from "../../daemon/ssh/children.ts";
 import { HostResolver } from "../../daemon/ssh/host-config.ts";
 import { SshQueries } from "../../daemon/ssh/ssh-queries.ts";
+import { Turns } from "../../daemon/turns.ts";
 import { systemClock } from "../../shared/clock.ts";
 
 type Options = Omit<ConstructorParameters<typeof HostResolver>[0], "queries">;
 
 /** Makes one. */
 export const makeResolver = (options: Options): HostResolver =>
-  new HostResolver({ ...options, queries: new SshQueries(new Children(null, process.env), systemClock) });
+  new HostResolver({
+    ...options,
+    queries: new SshQueries({
+      children: new Children(null, process.env),
+      slices: new Turns(systemClock),
+      clock: systemClock,
+    }),
+  });
