@@ -97,7 +97,6 @@ export class Claims {
   async acquire(host: string, given: ConnectionOptions | undefined, wanted: Wanted): Promise<Named> {
     const { transaction, start = "connecting" } = wanted;
     const { suspects } = this.#roster;
-    if (suspects.lastOf(host) !== null) await transaction.wait(suspects.forgive(host));
     this.#roster.refuseWhenClosing();
     const standing = this.#roster.names.get(host);
     if (standing?.master.state === "ready" && given === undefined) {
@@ -105,6 +104,8 @@ export class Claims {
       return standing;
     }
     const config = await this.#resolved(host, given, wanted);
+    // Not sooner: whoever has gone by now has not had it dialled. From here on, once more is enough for a suspect.
+    if (suspects.lastOf(host) !== null) await transaction.wait(suspects.forgive(host));
     this.#roster.refuseWhenClosing();
     const before = this.#roster.names.get(host);
     before?.master.refuseWhenOver();

@@ -41,8 +41,8 @@ export class Hops {
   readonly #options: HopsOptions;
   /** the hop that each master behind one is reached by way of */
   readonly #leads = new Map<Master, Master>();
-  /** who could not go on for want of its hop */
-  readonly #stranded = new Set<Master>();
+  /** who could not go on for want of its hop, and that one's name: it may have had no master yet */
+  readonly #stranded = new Map<Master, string>();
 
   constructor(options: HopsOptions) {
     this.#options = options;
@@ -65,7 +65,7 @@ export class Hops {
         return this.#open(master.config, lead, transaction);
       });
     } catch (error) {
-      if (!signal.aborted) this.#stranded.add(master);
+      if (!signal.aborted) this.#stranded.set(master, hop.name);
       throw byWayOf(hop, error);
     }
   }
@@ -119,8 +119,8 @@ export class Hops {
 
   /** A master has its link: who was stopped by its being away goes on. */
   readied(lead: Master): void {
-    for (const master of this.#stranded)
-      if (this.#leads.get(master) === lead) {
+    for (const [master, hop] of this.#stranded)
+      if (this.#leads.get(master) === lead || lead.names.has(hop)) {
         this.#stranded.delete(master);
         master.retry();
       }

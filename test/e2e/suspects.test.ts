@@ -1,4 +1,7 @@
 // A host that ends tund: the others are served again after the second time, and it is left alone until a person wants it.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
@@ -49,6 +52,12 @@ class Place {
     const texts = await Promise.all([good, bad].map((each) => readFile(server(each).sshConfig, "utf8")));
     await writeFile(join(home, "config"), texts.join("\n"));
     return new Place(home, await plantFault(home, server(bad).port, manner), more);
+  }
+
+  /** Puts lines before the others of its ssh_config. */
+  async configureFirst(lines: string): Promise<void> {
+    const config = join(this.home, "config");
+    await writeFile(config, `${lines}Match all\n${await readFile(config, "utf8")}`);
   }
 
   async start(): Promise<Tund> {
@@ -135,8 +144,8 @@ describe("a host in whose turn tund has ended", () => {
     60_000,
   );
 
-  it("twice is tried by 'reconnect', and by a forward, and is a suspect again when it ends tund once more", async () => {
-    for (const command of ["reconnect", "forward"]) {
+  it("twice is tried by 'connect', 'reconnect', and a forward, and is a suspect again when it ends tund once more", async () => {
+    for (const command of ["connect", "reconnect", "forward"]) {
       const place = await Place.make("throw", { TUND_CONNECT: "testhost bad" });
       await place.fault.arm();
       for (let times = 0; times < 2; times++) await place.startToEnd();
@@ -150,6 +159,29 @@ describe("a host in whose turn tund has ended", () => {
       expect(masters.find(({ host }) => host === "bad")?.failure?.message).toMatch(SUSPICION);
       await fourth.stop();
     }
+  }, 60_000);
+
+  it("twice stays one when a person's command was interrupted before it was dialled", async () => {
+    const place = await Place.make("throw", { TUND_CONNECT: "testhost bad" });
+    await place.fault.arm();
+    for (let times = 0; times < 2; times++) await place.startToEnd();
+    const third = await place.start();
+    const asked = join(place.home, "asked");
+    await place.configureFirst(`Match originalhost bad exec "touch ${asked}; exec sleep 60"\n`);
+    const connecting = spawn(
+      process.execPath,
+      ["dist/tunctl.cjs", "--socket", third.socket, "connect", "bad"],
+      { stdio: "ignore" },
+    );
+    await eventually(() => existsSync(asked));
+    connecting.kill("SIGINT");
+    await once(connecting, "exit");
+    const failureOf = async (tund: Tund) =>
+      (await listed(tund)).masters.find(({ host }) => host === "bad")?.failure?.message;
+    expect(await failureOf(third)).toMatch(SUSPICION);
+    await third.stop();
+    const fourth = await place.start();
+    expect(await failureOf(fourth)).toMatch(SUSPICION);
   }, 60_000);
 
   it("twice is not dialled for those behind it, which say so, nor by a reload", async () => {

@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { Client } from "../../cli/client.ts";
 import { buildServer } from "../../daemon/api/server.ts";
 import { claimControlSocket } from "../../daemon/control-socket.ts";
-import { noSuspects } from "../../daemon/masters/suspects.ts";
+import { noSuspects, type Suspects } from "../../daemon/masters/suspects.ts";
 import { CurrentHost } from "../../daemon/ssh/current-host.ts";
 import { Registry } from "../../daemon/masters/registry.ts";
 import { metricsWhenAsked } from "../../daemon/metrics.ts";
@@ -26,7 +26,11 @@ export interface InProcess {
 }
 
 /** Starts it with an ssh_config of the test's; `clock` times backoff and keepalive, and nothing else stands in for anything. */
-export async function startInProcess(sshConfig: string, clock: Clock = systemClock): Promise<InProcess> {
+export async function startInProcess(
+  sshConfig: string,
+  clock: Clock = systemClock,
+  suspects: Suspects = noSuspects,
+): Promise<InProcess> {
   const directory = await tempDir();
   const controlPath = join(directory.path, "mux-%C");
   const person = { home: directory.path, uid: 0, username: "me", env: {} };
@@ -53,7 +57,7 @@ export async function startInProcess(sshConfig: string, clock: Clock = systemClo
     clock,
     current: new CurrentHost(systemClock),
     onAwaited: () => turns.reconsider(),
-    suspects: noSuspects,
+    suspects,
     store: { save: () => Promise.resolve() },
     parking: { ms: 30_000, most: 256 },
     random: () => 0,
