@@ -1,4 +1,5 @@
 // The daemon's log: pino, to stderr, in lines that are bounded in size and number. Secrets have names that are blanked.
+import { clipped } from "../shared/clipped.ts";
 import { type Logger, pino } from "pino";
 import type { Clock } from "../shared/clock.ts";
 import { TundError } from "../shared/errors.ts";
@@ -6,7 +7,7 @@ import type { Log } from "../shared/log.ts";
 import { visibleLine, visibleLines } from "../shared/visible.ts";
 import type { Native } from "../shared/native/load.ts";
 import type { Config } from "./config.ts";
-import { cut, errorRecord } from "./logging/error-record.ts";
+import { MOST_TEXT, errorRecord } from "./logging/error-record.ts";
 import { journalSink } from "./logging/journal.ts";
 import { type LogHealth, LogQueue } from "./logging/queue.ts";
 import { Repeats } from "./logging/repeats.ts";
@@ -121,14 +122,14 @@ class BoundedLog implements Log {
 
   #limited(level: Exclude<Level, "debug">, fields: object, message: string): void {
     if (!this.#pino.isLevelEnabled(level)) return;
-    const key = `${level}${this.#own}|${kindOf(fields)}|${cut(message)}`;
+    const key = `${level}${this.#own}|${kindOf(fields)}|${clipped(message, MOST_TEXT)}`;
     const tell = (more: number): void =>
       this.#write(level, { ...fields, more }, `${message} (${more} more like this)`);
     if (this.#common.repeats.admits(key, tell)) this.#write(level, fields, message);
   }
 
   #write(level: Level, fields: object, message: string): void {
-    this.#pino[level](told(fields), cut(message));
+    this.#pino[level](told(fields), clipped(message, MOST_TEXT));
   }
 }
 
@@ -142,7 +143,7 @@ function kindOf(fields: object): string {
 function told(fields: object): Record<string, unknown> {
   const bounded: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(fields))
-    if (typeof value === "string") bounded[name] = cut(value);
+    if (typeof value === "string") bounded[name] = clipped(value, MOST_TEXT);
     else if (value !== undefined)
       bounded[name] =
         value instanceof Error || name === "err" || name === "cause" ? errorRecord(value) : value;

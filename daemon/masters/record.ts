@@ -1,9 +1,9 @@
 // A master as it stands on the wire.
+import { clipped } from "../../shared/clipped.ts";
 import { timestamp } from "../../shared/clock.ts";
 import type { Master as MasterRecord } from "../../shared/records.ts";
 import type { Connection } from "../ssh/connection.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
-import { clipped } from "../ssh/said.ts";
 import type { Carried } from "./carried.ts";
 import type { MasterState } from "./state.ts";
 

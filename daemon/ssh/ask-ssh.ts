@@ -1,6 +1,7 @@
 // `ssh -G`: what ssh_config means, in ssh's own words.
+import { clipped } from "../../shared/clipped.ts";
 import { errnoOf, messageOf, TundError } from "../../shared/errors.ts";
-import { clipped } from "./said.ts";
+import { MOST_SAID } from "./said.ts";
 import { NotRun, runTool, type ToolOptions } from "./tool.ts";
 
 const DEADLINE_MS = 20_000; // Match exec and canonicalization may wait for the network
@@ -39,5 +40,5 @@ function failure(what: string, error: unknown): TundError {
 
 function complaint(stderr: string): string {
   const lines = stderr.split(/\r?\n/).filter((line) => line !== "" && !line.startsWith("Warning:"));
-  return clipped(lines.join("; ")) || "it gave no reason";
+  return clipped(lines.join("; "), MOST_SAID) || "it gave no reason";
 }

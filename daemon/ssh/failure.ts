@@ -1,5 +1,6 @@
 // What ssh2 reports, translated once: pure, so that a table can test it.
-import { clipped, listed, names } from "./said.ts";
+import { clipped } from "../../shared/clipped.ts";
+import { listed, MOST_SAID, names } from "./said.ts";
 import { type ErrorCode, errnoOf, messageOf, TundError } from "../../shared/errors.ts";
 
 /** What ssh2 hangs on its errors. */
@@ -24,7 +25,7 @@ const TOO_MANY_AUTHENTICATION_FAILURES = 2; // OpenSSH sends PROTOCOL_ERROR with
 export function connectionFailure(error: unknown, { where, phase, offers }: Stage): TundError {
   if (error instanceof TundError) return error;
   const { level } = error as Ssh2Error;
-  const message = clipped(messageOf(error));
+  const message = clipped(messageOf(error), MOST_SAID);
   const make = (code: ErrorCode, text: string) => new TundError(code, text, { cause: error });
   if (phase === "authentication" && (level === "client-authentication" || isTooMany(error)))
     return make("AUTH_FAILED", `${where} refused authentication: ${message}`);
@@ -65,7 +66,7 @@ const openFailures: Record<number, [ErrorCode, string]> = {
 export function channelFailure(error: unknown): TundError {
   if (error instanceof TundError) return error;
   const { reason } = error as Ssh2Error;
-  const said = clipped(messageOf(error)).replace("(SSH) Channel open failure: ", "");
+  const said = clipped(messageOf(error), MOST_SAID).replace("(SSH) Channel open failure: ", "");
   const known = typeof reason === "number" ? openFailures[reason] : undefined;
   if (known !== undefined) return new TundError(known[0], `${known[1]}: ${said}`, { cause: error });
   if (reason === "") return new TundError("CHANNEL_CONNECT_FAILED", said, { cause: error });

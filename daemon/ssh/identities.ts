@@ -1,5 +1,6 @@
 // Which keys to offer, in ssh's order (sshconnect2.c, pubkey_prepare): certificates of CertificateFile, agent keys that a
 // configured file names, other agent keys, then the files alone.
+import { clipped } from "../../shared/clipped.ts";
 import type { Clock } from "../../shared/clock.ts";
 import { messageOf, TundError } from "../../shared/errors.ts";
 import type { FileError, Files } from "../files.ts";
@@ -11,7 +12,6 @@ import { fingerprint, keyType } from "./host-key.ts";
 import { bareKey, type Offer, shownKey, type Sign, signatureAlgorithmOf } from "./offer.ts";
 import type { KeyRing, KeyToOpen, OpenKey } from "./key-ring.ts";
 import { type KeyFile, publicKeyIn, readKeyFile, signWith, WrongPassphrase } from "./private-key.ts";
-import { clipped } from "./said.ts";
 
 export interface Identities {
   offers: Offer[];

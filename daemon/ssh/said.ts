@@ -1,13 +1,12 @@
 // What a server or an agent said, as far as a message repeats it: within bounds.
 
-const MOST_CHARACTERS = 1000;
+import { clipped } from "../../shared/clipped.ts";
+
+/** of a text, in a message; in UTF-16 units */
+export const MOST_SAID = 1000;
 const MOST_ITEMS = 40;
 /** a name of an algorithm or a method (RFC 4251 section 6) */
 const NAME = /^[!-+\--~]{1,64}$/;
-
-/** A text of theirs; of a long one the beginning. @param most in UTF-16 units */
-export const clipped = (text: string, most = MOST_CHARACTERS): string =>
-  text.length <= most ? text : `${text.slice(0, most).replace(/[\ud800-\udbff]$/, "")}...`;
 
 /** What a program said on stderr, in one line. */
 export const inLine = (said: string): string =>
@@ -16,6 +15,7 @@ export const inLine = (said: string): string =>
       .trim()
       .split(/\s*\n\s*/)
       .join("; "),
+    MOST_SAID,
   );
 
 /** A list for people: `a, b`, of a long one `a, b, and 312 more`. */
