@@ -61,6 +61,7 @@ export function makeRegistry(config: Config, surroundings: Surroundings): Regist
       return serveMux(socket, host, { registry, isPersistent, clock, log });
     },
     ...rest,
+    turns,
     parking: config.parking,
     random: Math.random,
     pid: process.pid,

@@ -1,5 +1,4 @@
 // What would happen if a host were connected now, and why: nothing secret is sent, and nothing is changed.
-import type { Clock } from "../../shared/clock.ts";
 import { messageOf, TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
 import type { Finding } from "../../shared/logins.ts";
@@ -11,19 +10,12 @@ import { gatherIdentities } from "../ssh/identities.ts";
 import type { HostKeyFiles } from "../ssh/host-key-files.ts";
 import { authorities, type KnownHost, knownKeyTypes, verdict } from "../ssh/known-hosts.ts";
 import type { Outside } from "../ssh/outside.ts";
-import { lookAt, type Shown } from "../ssh/probe.ts";
-import type { Wire } from "../ssh/wire.ts";
+import { lookAt, type Probing, type Shown } from "../ssh/probe.ts";
 import { listed } from "../ssh/said.ts";
 
-export interface Examination extends Outside {
-  config: HostConfig;
+export interface Examination extends Outside, Probing {
   /** sockets of whoever asks: their agents */
   agents: readonly string[];
-  /** the way there, where another host leads to it. @throws TundError why there is none */
-  wireTo: () => Promise<Wire | undefined>;
-  /** aborted when nobody waits for it any longer */
-  signal: AbortSignal;
-  clock: Clock;
 }
 
 const ok = (subject: string, message: string): Finding => ({ subject, level: "ok", message, next: null });
@@ -84,14 +76,15 @@ function wayFindings({ way }: HostConfig): Finding[] {
 }
 
 async function serverFindings(
-  { config, wireTo, signal, resolver, children, clock }: Examination,
+  examination: Examination,
   known: readonly KnownHost[],
   offers: number,
 ): Promise<Finding[]> {
+  const { config } = examination;
   let shown: Shown;
   try {
     const algorithms = offeredAlgorithms(config, knownKeyTypes(known, config), true);
-    shown = await lookAt({ config, wireTo, signal, resolver, children, clock }, algorithms);
+    shown = await lookAt(examination, algorithms);
   } catch (error) {
     return [problem("server", messageOf(error), nextOf(error, config))];
   }

@@ -9,7 +9,8 @@ import type {
   TrustRequest,
 } from "../../shared/logins.ts";
 import type { ConnectionOptions } from "../../shared/records.ts";
-import { somebody } from "../ssh/dial-queue.ts";
+import type { Around, CurrentHost, HostNames } from "../ssh/current-host.ts";
+import { type DialQueue, somebody } from "../ssh/dial-queue.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
 import type { Outside } from "../ssh/outside.ts";
 import type { Probing } from "../ssh/probe.ts";
@@ -24,6 +25,10 @@ export interface InspectionOptions extends Outside {
   resolve: RosterOptions["resolve"];
   roster: Roster;
   conversations: Conversations;
+  /** whose turn it is to dial */
+  turns: DialQueue;
+  /** which host tund is busy with */
+  current: CurrentHost;
   clock: Clock;
 }
 
@@ -43,7 +48,8 @@ export class Inspection {
   /** The keys that a host shows; nothing is recorded. @throws TundError why it could not be asked */
   async scan(request: ScanRequest, transaction = new Transaction()): Promise<HostKeys> {
     const { hostKeyFiles } = this.#options;
-    return shownKeys(request.host, { ...(await this.#probing(request, transaction)), hostKeyFiles });
+    const probing = { ...(await this.#probing(request, transaction)), hostKeyFiles };
+    return this.#following(request.host, () => shownKeys(request.host, probing));
   }
 
   /** Records keys of a host; a master that waits for nothing else goes on. @throws TundError why they are not recorded */
@@ -72,7 +78,8 @@ export class Inspection {
     for (const probing of chain) {
       const { host: name } = probing.config;
       const isHop = probing !== chain.at(-1);
-      for (const finding of await transaction.wait(examine({ ...this.#options, ...probing, agents })))
+      const examined = this.#following(name, () => examine({ ...this.#options, ...probing, agents }));
+      for (const finding of await transaction.wait(examined))
         findings.push(isHop ? { ...finding, subject: `${name}: ${finding.subject}` } : finding);
     }
     return findings;
@@ -95,18 +102,19 @@ export class Inspection {
   }
 
   async #probing({ host, connection, caller }: Asked, transaction: Transaction): Promise<Probing> {
-    const { roster, conversations, resolver, children, clock } = this.#options;
+    const { roster, conversations, turns, current, resolver, children, clock } = this.#options;
     const { signal } = transaction;
+    const names: HostNames = new Set([host]);
+    const around: Around = (run) => current.run(names, run);
     const member = conversations.member(caller, host, signal);
     const config = await this.#resolved(host, connection, transaction);
-    return {
-      config,
-      resolver,
-      children,
-      clock,
-      signal,
-      wireTo: () => roster.wireFor(config, { member, signal }),
-    };
+    const wireTo = () => roster.wireFor(config, { member, signal });
+    return { config, turns, around, resolver, children, clock, signal, wireTo };
+  }
+
+  // What comes of looking at a host is the host's.
+  #following<T>(host: string, look: () => Promise<T>): Promise<T> {
+    return this.#options.current.follow(new Set([host]), look);
   }
 
   // A host that is known goes by the options that it was connected with.

@@ -3,7 +3,7 @@ import type { Clock } from "../../shared/clock.ts";
 import type { Log } from "../../shared/log.ts";
 import type { ConnectionOptions } from "../../shared/records.ts";
 import type { CurrentHost } from "../ssh/current-host.ts";
-import type { Wish } from "../ssh/dial-queue.ts";
+import type { DialQueue, Wish } from "../ssh/dial-queue.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
 import type { DialOver } from "./hops.ts";
 import type { Master } from "./master.ts";
@@ -14,6 +14,8 @@ import type { Suspects } from "./suspects.ts";
 export interface RosterOptions {
   resolve: (host: string, options?: ConnectionOptions, wish?: Wish) => Promise<HostConfig>;
   dial: DialOver;
+  /** whose turn it is to dial, for who only looks at a host */
+  turns: DialQueue;
   /** serves those who come to mux sockets */
   serveMux: ServeMux;
   /** called when a person has begun to wait for a master */

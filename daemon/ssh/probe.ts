@@ -4,6 +4,8 @@ import type { Clock } from "../../shared/clock.ts";
 import { TundError } from "../../shared/errors.ts";
 import type { Resolver } from "../resolver.ts";
 import type { Children } from "./children.ts";
+import { type Around, clockWithin, tellWithin } from "./current-host.ts";
+import { type DialQueue, somebody, type Turn } from "./dial-queue.ts";
 import { connectionFailure } from "./failure.ts";
 import { type HostConfig, whereOf } from "./host-config.ts";
 import { reach } from "./reach.ts";
@@ -17,6 +19,10 @@ export interface Probing {
   wireTo: () => Promise<Wire | undefined>;
   /** ends a look: nobody waits for it any longer */
   signal: AbortSignal;
+  /** whose turn it is to dial and to exchange keys; shared with all that connects */
+  turns: DialQueue;
+  /** runs what is the host's: what it throws is known to be */
+  around: Around;
   resolver: Resolver;
   children: Children;
   clock: Clock;
@@ -58,15 +64,34 @@ export async function hostKeysOf(probing: Probing): Promise<Buffer[]> {
 export const lookAt = (probing: Probing, algorithms: Algorithms): Promise<Shown> =>
   look(probing, algorithms, true);
 
-async function look(
-  { config, wireTo, signal, resolver, children, clock }: Probing,
-  algorithms: Algorithms,
-  asks: boolean,
+// The way comes first: who leads there may have to dial as well.
+async function look(probing: Probing, algorithms: Algorithms, asks: boolean): Promise<Shown> {
+  const { turns, wireTo, signal } = probing;
+  const wire = await wireTo();
+  try {
+    const turn = await turns.take({ ...somebody, signal });
+    try {
+      return await lookBy(wire, { ...probing, turn }, { algorithms, asks });
+    } finally {
+      turn.end();
+    }
+  } finally {
+    wire?.destroy();
+  }
+}
+
+async function lookBy(
+  way: Wire | undefined,
+  { config, turn, signal, around, resolver, children, ...probing }: Probing & { turn: Turn },
+  { algorithms, asks }: { algorithms: Algorithms; asks: boolean },
 ): Promise<Shown> {
   const over = new AbortController();
   const ending = AbortSignal.any([signal, over.signal]);
-  const wire = await reach({ config, wire: await wireTo(), resolver, children, clock, signal: ending });
-  const client = new SshClient({ socket: wire, clock });
+  const clock = clockWithin(probing.clock, around);
+  const wire = await reach({ config, wire: way, resolver, children, clock, signal: ending });
+  tellWithin(wire, around);
+  const client = new SshClient({ socket: wire, clock, around });
+  client.onHandshake(turn.end);
   const shown: Partial<Shown> = {};
   const seconds = config.connectTimeoutMs / 1000;
   try {

@@ -211,6 +211,18 @@ describe("a host in whose turn tund has ended", () => {
     await eventually(() => expect(tund.log()).toMatch(/"hosts":\["bad"\].*tund cannot go on/));
   });
 
+  it.each(["trust", "doctor"])(
+    "by bytes that come when somebody looks at it with '%s' is known too",
+    async (verb) => {
+      const place = await Place.make("rejection");
+      const tund = await place.start();
+      await place.fault.arm();
+      await tund.tunctl([verb, "bad"]);
+      await ended(tund);
+      await eventually(() => expect(tund.log()).toMatch(/"hosts":\["bad"\].*tund cannot go on/));
+    },
+  );
+
   it("once comes up as it was", async () => {
     const place = await Place.make("throw", { TUND_CONNECT: "testhost bad" });
     await place.fault.arm();

@@ -1,7 +1,9 @@
 // Turns to dial, with time at a standstill: nobody's becomes slow, so that the order is what decides.
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, it, onTestFinished } from "vitest";
+import { Transaction } from "../../daemon/masters/transaction.ts";
 import { manualClock } from "../support/clock.ts";
 import { deafServer } from "../support/echo.ts";
 import { eventually } from "../support/eventually.ts";
@@ -10,6 +12,8 @@ import { startSshd } from "../support/sshd.ts";
 
 // What the background may have in flight at once.
 const SHARE = 24;
+// And people, besides.
+const PEOPLE = 8;
 
 /** 30 hosts that say nothing and are kept connected, of which as many are dialled as may be, and an sshd. */
 async function setUp() {
@@ -46,6 +50,24 @@ it("a host that waits for its turn goes first as soon as somebody waits for it",
   await queue("testhost");
   await registry.connect("testhost");
   expect(silent.connections().total).toBe(SHARE);
+});
+
+it("who only looks at a host waits for a turn as well, before all that is done in the background", async () => {
+  const { registry, clock, silent, unwanted, queue } = await setUp();
+  await queue("unwanted");
+  // A person's share is full too: one look each.
+  const over = new AbortController();
+  const looks = Array.from({ length: PEOPLE + 1 }, (_, n) =>
+    registry.inspection.scan({ host: `silent${n}` }, new Transaction(over.signal)).catch(() => undefined),
+  );
+  await eventually(() => expect(silent.connections().total).toBe(SHARE + PEOPLE));
+  for (let turn = 0; turn < 100; turn++) await nextTurn();
+  expect(silent.connections().total).toBe(SHARE + PEOPLE);
+  clock.advance(1000); // those that are dialled take long: the others may go
+  await eventually(() => expect(silent.connections().total).toBeGreaterThan(SHARE + PEOPLE));
+  await eventually(() => expect(unwanted.connections().total).toBe(1));
+  over.abort();
+  await Promise.all(looks);
 });
 
 it("a host that waits for its turn is never dialled when it is not wanted any longer", async () => {

@@ -19,13 +19,14 @@ it("a host behind a suspect goes on as soon as a person has connected that one",
     lastOf: (host) => (known.has(host) ? 0 : null),
     forgive: async (host) => void known.delete(host),
   };
-  const { registry, close } = await startInProcess(sshd.sshConfig, clock, suspects);
+  const daemon = await startInProcess(sshd.sshConfig, clock, suspects);
   onTestFinished(async () => {
     const ticking = setInterval(() => clock.advance(1000), 5); // or the end would be held up
-    await close();
+    await daemon.close();
     clearInterval(ticking);
     await sshd.stop();
   });
+  const { registry } = daemon;
   registry.keep("behind");
   await eventually(async () => {
     const { state, failure } = await registry.master("behind");

@@ -54,6 +54,7 @@ export async function startInProcess(
     dial: (attempt) =>
       connect({ ...attempt, ...outside, clock, turns, windowBudget, keyRing, isAesFast: true, log: silent }),
     ...outside,
+    turns,
     clock,
     current: new CurrentHost(systemClock),
     onAwaited: () => turns.reconsider(),

@@ -8,6 +8,7 @@ import { noSuspects } from "../../daemon/masters/suspects.ts";
 import type { SavedHost } from "../../daemon/saved-state.ts";
 import type { Connection } from "../../daemon/ssh/connection.ts";
 import { CurrentHost } from "../../daemon/ssh/current-host.ts";
+import { DialQueue } from "../../daemon/ssh/dial-queue.ts";
 import type { HostConfig } from "../../daemon/ssh/host-config.ts";
 import { unresolved } from "../../daemon/ssh/unresolved.ts";
 import { TundError } from "../../shared/errors.ts";
@@ -84,6 +85,7 @@ export function scheduledMasters(
     }
     disk = copy;
   };
+  const outside = makeOutside(clock);
   const registry = new Registry({
     resolve: async (host, options) => {
       await later(`ssh -G ${host}`);
@@ -111,7 +113,8 @@ export function scheduledMasters(
         return next;
       },
     },
-    ...makeOutside(clock),
+    ...outside,
+    turns: new DialQueue({ most: 1, reserved: 0, slowMs: 1000, slices: outside.slices, clock }),
     current: new CurrentHost(clock),
     suspects: noSuspects,
     serveMux: () => ({ end: () => undefined }),
