@@ -69,6 +69,8 @@ export class DialQueue {
     else await this.#queued(wish);
     const turn = this.#turn();
     await this.#options.slices.next();
+    if (wish.signal?.aborted === true) turn.end();
+    wish.signal?.throwIfAborted();
     return turn;
   }
 

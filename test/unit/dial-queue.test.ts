@@ -133,6 +133,15 @@ describe("a queue of turns", () => {
     expect(looks).toBeLessThan(3 * 3000);
   });
 
+  it("takes a turn back from who leaves before it begins", async () => {
+    const { take, told } = setUp({ most: 1, reserved: 0 });
+    const over = new AbortController();
+    take("a", { ...byPerson, signal: over.signal });
+    take("b", byPerson);
+    over.abort();
+    expect(await told()).toEqual(["a left", "b"]);
+  });
+
   it("begins one in a turn of the event loop, and no more", async () => {
     const { turns } = setUp();
     let inTurn = 0;
