@@ -1,6 +1,7 @@
 // The only file here that touches `process`.
 import { closeSync, openSync, readFileSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { homeDirectory } from "../shared/account.ts";
 import { loadNative, nativeFile } from "../shared/native/load.ts";
 import { errnoOf, messageOf, TundError } from "../shared/errors.ts";
 import type { Context } from "./command.ts";
@@ -37,8 +38,7 @@ const context: Context = {
     return process.cwd();
   },
   get home() {
-    // As os.homedir() does, and without loading it for that.
-    return process.env["HOME"] || process.getBuiltinModule("node:os").homedir();
+    return homeDirectory(process.env["HOME"]);
   },
   platform: process.platform,
   get stdin() {

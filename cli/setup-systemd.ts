@@ -1,9 +1,9 @@
 // Puts the units that come with tunctl where systemd finds them, with the paths of this installation.
 import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { ownAccount } from "../shared/account.ts";
 import { TundError } from "../shared/errors.ts";
 import { SYSTEM_SOCKET } from "../shared/socket-path.ts";
 import type { Invocation } from "./command.ts";
@@ -30,12 +30,13 @@ export async function setUp(invocation: Invocation, scope: Scope): Promise<SetUp
   const { context } = invocation;
   if (!existsSync("/run/systemd/system"))
     throw failed("systemd does not run here: start tund as your system starts services, or with 'tund &'");
-  const isRoot = userInfo().uid === 0;
+  const uid = process.getuid?.();
+  const isRoot = uid === 0;
   if (scope === "system" && !isRoot)
     throw failed("--system needs root: 'sudo tunctl setup-systemd --system', or --user for yourself");
   const systemctl = systemctlOf(scope);
   if (scope === "user") await reachable(systemctl);
-  const runtime = context.env["XDG_RUNTIME_DIR"] || `/run/user/${userInfo().uid}`;
+  const runtime = context.env["XDG_RUNTIME_DIR"] || `/run/user/${uid}`;
   const socket = scope === "system" ? SYSTEM_SOCKET : join(runtime, "tund", "tund.sock");
   await refuseRival(systemctl, socket);
   const written = writeUnits(invocation, scope);
@@ -130,9 +131,7 @@ const quoted = (word: string): string =>
     .replaceAll("$", "$$$$")}"`;
 
 async function linger(): Promise<string[]> {
-  const { username } = userInfo();
-  const state = await must("loginctl", ["show-user", username, "--property=Linger", "--value"]).catch(
-    () => "",
-  );
+  const user = ownAccount()?.username ?? String(process.getuid?.());
+  const state = await must("loginctl", ["show-user", user, "--property=Linger", "--value"]).catch(() => "");
   return state === "yes" ? [] : ["to have it from boot on, without a login: loginctl enable-linger"];
 }

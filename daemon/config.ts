@@ -1,7 +1,7 @@
 // The daemon's settings: the only reader of the environment.
 import { closeSync, constants, fstatSync, openSync, statSync } from "node:fs";
-import { homedir, userInfo } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { homeDirectory, ownAccount } from "../shared/account.ts";
 import { socketPaths, stateDirectory } from "../shared/socket-path.ts";
 import { checkSettings } from "./checks.ts";
 import { type Settings, variables } from "./settings.ts";
@@ -26,6 +26,8 @@ export interface Config {
   logLevel: "debug" | "info" | "warn" | "error";
   logFormat: "json" | "pretty" | "journal";
   person: Person;
+  /** whether passwd(5) knows the uid: ssh does not run where it does not */
+  hasAccount: boolean;
 }
 
 /**
@@ -40,8 +42,10 @@ export function loadConfig(env: NodeJS.ProcessEnv, isTerminal: boolean): Readonl
   if (unknown !== undefined)
     throw new Error(`${unknown} is not a setting of tund; there are ${ours.join(", ")}`);
   const settings = validate(set);
-  const home = env["HOME"] || homedir();
-  const { username, uid } = userInfo();
+  const home = homeDirectory(env["HOME"]);
+  const uid = process.getuid?.() ?? -1;
+  const account = ownAccount();
+  const username = account?.username ?? String(uid);
   const [socket] = socketPaths(set, home);
   return Object.freeze({
     socket,
@@ -59,6 +63,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, isTerminal: boolean): Readonl
     logLevel: settings.TUND_LOG_LEVEL ?? "info",
     logFormat: settings.TUND_LOG_FORMAT ?? (isTerminal ? "pretty" : "json"),
     person: { home, uid, username, env },
+    hasAccount: account !== null,
   } satisfies Config);
 }
 

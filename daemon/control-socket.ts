@@ -49,6 +49,9 @@ export async function claimControlSocket(server: Server, path: string): Promise<
   }
 }
 
+const besideIt =
+  "speak to that one, or have one beside it, with a TUND_STATE_DIR and a TUND_SOCKET of its own (for its tunctl too)";
+
 async function explain(error: unknown, path: string): Promise<unknown> {
   if (error instanceof PathTooLongError)
     return new Error(`the control socket: ${error.message}; set TUND_SOCKET to a shorter one`, {
@@ -56,7 +59,7 @@ async function explain(error: unknown, path: string): Promise<unknown> {
     });
   if (!(error instanceof PathTakenError)) return error;
   if (error.obstacle === "answered")
-    return new Error(`another tund holds ${path}${await holder(path)}`, { cause: error });
+    return new Error(`another tund holds ${path}${await holder(path)}: ${besideIt}`, { cause: error });
   return new Error(`${path} ${obstacleText(error)}: remove it, or set TUND_SOCKET`, { cause: error });
 }
 
@@ -64,9 +67,12 @@ function makePrivateDirectory(directory: string): void {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   } catch (error) {
-    throw new Error(`cannot make ${directory} for the control socket: ${messageOf(error)}; set TUND_SOCKET`, {
-      cause: error,
-    });
+    throw new Error(
+      `cannot make ${directory} for the control socket: ${messageOf(error)}; set TUND_SOCKET, or HOME or TUND_STATE_DIR to a place of yours`,
+      {
+        cause: error,
+      },
+    );
   }
   const { uid, mode } = statSync(directory);
   const me = process.geteuid?.() ?? uid;

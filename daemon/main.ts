@@ -2,7 +2,6 @@
 // For what they do, and before all else: what comes after them is what they are about.
 // oxlint-disable import/no-unassigned-import
 import "./small-start.ts";
-import "./ssh/ssh2/poly1305-stub.ts";
 // oxlint-enable import/no-unassigned-import
 import { mkdirSync, realpathSync } from "node:fs";
 import type { Socket } from "node:net";
@@ -11,6 +10,7 @@ import { dirname, join, resolve } from "node:path";
 import { systemClock } from "../shared/clock.ts";
 import { messageOf } from "../shared/errors.ts";
 import type { Log } from "../shared/log.ts";
+import type { Finding } from "../shared/logins.ts";
 import { version } from "../shared/version.ts";
 import { type Config, loadConfig, muxDirectory, systemdVariables } from "./config.ts";
 import { listenForControl } from "./control-socket.ts";
@@ -33,6 +33,7 @@ import { assertSsh2, nativeCrypto } from "./ssh/ssh2/internals.ts";
 import { metricsWhenAsked } from "./metrics.ts";
 import { parseMetricsAddress, serveMetrics } from "./metrics-listener.ts";
 import { describeNetwork, watchNetwork } from "./network-watch.ts";
+import { orphanReaper } from "./orphans.ts";
 import { loadNative, type Native, nativeFile } from "../shared/native/load.ts";
 import { Service } from "./systemd/service.ts";
 import { usedMs, watchMemory } from "./memory-watch.ts";
@@ -77,7 +78,7 @@ async function main(ending: Ending): Promise<void> {
   // Only who holds the control socket may touch the state, and nobody is answered before it is read.
   const isLast = (control: Socket): boolean => descriptors.isLast(control);
   const behind = { registry, metrics, isNative: native !== null, health, isLast, clock, log };
-  const { app, restored } = makeApi(config, { ...behind, slices: outside.slices });
+  const { app, restored, around } = makeApi(config, { ...behind, slices: outside.slices });
   await app.ready();
   app.server.on("connection", mayEnter);
   const socket = await listenForControl(app.server, config.socket, service.controlSocket);
@@ -90,7 +91,7 @@ async function main(ending: Ending): Promise<void> {
   restored();
   service.ready(registry);
   log.info({ socket: socket.path, pid: process.pid, version }, "tund is ready");
-  if (!nativeCrypto()) warnOfCiphers(log);
+  void warnOf(around, log);
   const network = verifyWithNetwork(registry, log);
   const giveBack = () => native?.trimMemory();
   const memory = watchMemory({ clock, processorMs: usedMs, giveBack });
@@ -148,6 +149,7 @@ const onReload = (service: Service, registry: Registry, log: Log): void =>
 function startsChildren(native: Native | null): Children {
   const children = new Children(native, process.env);
   process.on("SIGCHLD", () => children.reap());
+  if (process.pid === 1) process.on("SIGCHLD", orphanReaper(children, clock));
   return children;
 }
 
@@ -174,7 +176,7 @@ const makeKeyRing = (
     children,
     clock,
   };
-  return new KeyRing({ ...agent, files, log });
+  return new KeyRing({ ...agent, parser: besideUs("key-parser.cjs"), files, log });
 };
 
 // The first signal asks for an orderly end; a second one means it.
@@ -207,11 +209,16 @@ function onFatal(ending: Ending, { current, suspects, log }: Blaming, hand: () =
   });
 }
 
-const warnOfCiphers = (log: Log): void =>
-  log.warn(
-    {},
-    "ssh2's compiled ciphers are missing: forwards will cost about twice the CPU; tunctl doctor says what to do",
-  );
+// What would otherwise be found out by the first host that is connected, or never.
+async function warnOf(around: () => Promise<Finding[]>, log: Log): Promise<void> {
+  if (!nativeCrypto())
+    log.warn(
+      {},
+      "ssh2's compiled ciphers are missing: forwards will cost about twice the CPU; tunctl doctor says what to do",
+    );
+  for (const { level, message, next } of await around())
+    if (level === "problem") log.warn({}, `${message}: ${next}`);
+}
 
 // Node writes them to stderr itself, and waits for whoever reads it.
 function onWarnings(log: Log): void {

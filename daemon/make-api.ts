@@ -10,8 +10,8 @@ import type { Config } from "./config.ts";
 import type { Registry } from "./masters/registry.ts";
 import type { Metrics } from "./metrics.ts";
 import { selfCheck } from "./self-check.ts";
-import { missingTools } from "./ssh/own-agent.ts";
 import { nativeCrypto } from "./ssh/ssh2/internals.ts";
+import { lookAround } from "./surroundings.ts";
 import type { Turns } from "./turns.ts";
 
 /** What is behind it. */
@@ -27,9 +27,10 @@ interface Behind {
   log: Log;
 }
 
-/** Makes it. Nobody is answered until `restored` is called. */
+/** Makes it. Nobody is answered until `restored` is called. `around` finds what there is around tund, and what is not. */
 export function makeApi(config: Config, behind: Behind) {
   const { registry, metrics, isNative, health, isLast, slices, clock, log } = behind;
+  const around = () => lookAround({ ...config, ...config.person, pid: process.pid, isNative });
   const daemon = itself(config.socket, clock);
   const start = new EventEmitter();
   const app = buildServer({
@@ -40,13 +41,13 @@ export function makeApi(config: Config, behind: Behind) {
     isLast,
     slices,
     selfCheck: async () => {
-      const missing = await missingTools(config.person.env);
-      return selfCheck({ ...daemon, stateDir: config.stateDir, isNative, missing });
+      const found = await selfCheck({ ...daemon, stateDir: config.stateDir, isNative });
+      return [...found, ...(await around())];
     },
     log,
     restored: once(start, "restored"),
   });
-  return { app, restored: () => void start.emit("restored") };
+  return { app, around, restored: () => void start.emit("restored") };
 }
 
 // The daemon, as it tells of itself.

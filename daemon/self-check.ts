@@ -12,8 +12,6 @@ export interface Self {
   nativeCrypto: boolean;
   /** whether our own compiled file is there */
   isNative: boolean;
-  /** which of ssh-add and ssh-agent are not to be found */
-  missing: readonly string[];
 }
 
 /** Looks at them. Never throws. */
@@ -24,7 +22,6 @@ export async function selfCheck({
   node,
   nativeCrypto,
   isNative,
-  missing,
 }: Self): Promise<Finding[]> {
   return [
     { subject: "tund", level: "ok", message: `${version} on Node ${node}`, next: null },
@@ -51,19 +48,6 @@ export async function selfCheck({
           message:
             "no compiled file for this machine: peers are not checked beyond the socket's mode, and a restart closes listeners",
           next: "build tunctl where there is a C compiler (npm run build)",
-        },
-    missing.length === 0
-      ? {
-          subject: "identities",
-          level: "ok",
-          message: "ssh-add opens those that have a passphrase, in an agent of tund's own",
-          next: null,
-        }
-      : {
-          subject: "identities",
-          level: "note",
-          message: `there is no ${missing.join(" and no ")} on tund's PATH: those that have a passphrase take longer to open, and are held in tund's memory meanwhile`,
-          next: "install OpenSSH's client, or set PATH for tund",
         },
   ];
 }

@@ -4,6 +4,9 @@ import { spawnSync } from "node:child_process";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { billOfMaterials } from "../packaging/bill-of-materials.mjs";
+import { thirdParty } from "../packaging/third-party.mjs";
+import { placeCiphers, ssh2Inside } from "./ssh2-inside.mjs";
 
 const { version } = JSON.parse(await readFile(new URL("../package.json", import.meta.url), "utf8"));
 
@@ -27,6 +30,7 @@ function output(...args) {
   return stdout;
 }
 
+const root = fileURLToPath(new URL("..", import.meta.url));
 const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
 /** Schemas, and what is compiled of them: done here, so that nothing that does it is in the daemon. */
@@ -56,16 +60,15 @@ const tunctlAll = {
     ),
 };
 
-// ssh2 stays outside: its compiled ciphers are found beside its own files. Fastify would load the two others if it were
-// told of no compilers.
-const external = ["ssh2", "@fastify/ajv-compiler", "@fastify/fast-json-stringify-compiler"];
+// Fastify would load these if it were told of no compilers.
+const external = ["@fastify/ajv-compiler", "@fastify/fast-json-stringify-compiler"];
 const built = await Promise.all([
   build({
     ...common,
     entryPoints: ["daemon/main.ts"],
     outfile: "dist/tund.cjs",
     external,
-    plugins: [compiledSchemas],
+    plugins: [compiledSchemas, ssh2Inside],
     // V8 keeps the text for as long as the daemon runs. Names and lines stay: a trace of the stack can be read.
     minifyWhitespace: true,
     minifySyntax: true,
@@ -73,13 +76,28 @@ const built = await Promise.all([
   }),
   build({ ...common, entryPoints: ["cli/main.ts"], outfile: "dist/tunctl.cjs", plugins: [tunctlAll] }),
   build({ ...common, entryPoints: ["cli/run.ts"], outfile: "dist/tunctl-all.cjs", banner: {} }),
+  // For the process that opens an identity without OpenSSH's tools.
+  build({
+    ...common,
+    entryPoints: ["ssh2/lib/protocol/keyParser.js"],
+    outfile: "dist/key-parser.cjs",
+    banner: {},
+    plugins: [ssh2Inside],
+  }),
 ]);
-// Whose code is in the programs: the licences of these go along with a package.
-const bundled = built
-  .flatMap(({ metafile }) => Object.keys(metafile.inputs))
+await placeCiphers(root);
+
+// Whose code is in the programs: the licences of these go along with a package. nan's is in the compiled ciphers.
+const inputs = built.flatMap(({ metafile }) => Object.keys(metafile.inputs));
+const bundled = inputs
   .map((path) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0])
   .filter((directory) => directory !== undefined);
-await writeFile("dist/bundled.json", JSON.stringify([...new Set(bundled)].toSorted()));
+const shipped = [...new Set([...bundled, "node_modules/nan"])].toSorted();
+const notices = await readFile("dist/tund.cjs.LEGAL.txt", "utf8");
+await writeFile("dist/inputs.json", JSON.stringify([...new Set(inputs)].toSorted()));
+await writeFile("dist/shipped.json", JSON.stringify(shipped));
+await writeFile("dist/THIRD-PARTY.txt", thirdParty(root, shipped, notices));
+await writeFile("dist/sbom.cdx.json", billOfMaterials(root, shipped));
 
 await copyFile("daemon/ssh/askpass.sh", "dist/askpass.sh");
 const programs = ["dist/tund.cjs", "dist/tunctl.cjs", "dist/askpass.sh"];

@@ -23,14 +23,7 @@ import { parseArgs } from "node:util";
 import { changelog } from "../packaging/debian/changelog.mjs";
 import { ciphersForEveryNode } from "../packaging/debian/ciphers.mjs";
 import { copyright } from "../packaging/debian/copyright.mjs";
-import {
-  ciphers,
-  compressed,
-  conffiles,
-  isRuntimeFile,
-  plain,
-  runtime,
-} from "../packaging/debian/layout.mjs";
+import { ciphers, compressed, conffiles, plain } from "../packaging/debian/layout.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const at = (...parts) => join(root, ...parts);
@@ -103,16 +96,13 @@ function stagePrograms(stage, thisNode) {
     stage.link(`../lib/tunctl/${name}.cjs`, `usr/bin/${name}`);
   }
   stage.write(`${LIB}/askpass.sh`, read(at("dist", "askpass.sh")), 0o755);
-  for (const file of ["tunctl-all.cjs", native]) stage.copy(at("dist", file), `${LIB}/${file}`);
-  for (const [name, parts] of Object.entries(runtime)) {
-    const paths = parts.map((part) => at("node_modules", name, part));
-    const files = paths.flatMap((path) => (statSync(path).isDirectory() ? filesIn(path) : [path]));
-    for (const file of files.filter(isRuntimeFile)) stage.copy(file, `${LIB}/${relative(root, file)}`);
-  }
+  for (const file of ["tunctl-all.cjs", "key-parser.cjs", native])
+    stage.copy(at("dist", file), `${LIB}/${file}`);
+  stage.write(`${LIB}/${ciphers}/package.json`, `{ "main": "pick-ciphers.cjs" }\n`);
   const compiledCiphers = thisNode
-    ? [{ abi: process.versions.modules, file: at("node_modules", ciphers) }]
+    ? [{ abi: process.versions.modules, file: at("dist", ciphers) }]
     : ciphersForEveryNode(root, output, say);
-  for (const { abi, file } of compiledCiphers) stage.copy(file, `${LIB}/node_modules/${ciphers}/${abi}.node`);
+  for (const { abi, file } of compiledCiphers) stage.copy(file, `${LIB}/${ciphers}/${abi}.node`);
   const compiled = filesIn(join(stage.path, LIB)).filter((file) => file.endsWith(".node"));
   output("strip", "--strip-unneeded", "--remove-section=.comment", ...compiled);
 }
@@ -123,9 +113,9 @@ function stageDocuments(stage, release) {
     if (!existsSync(at(from))) throw new Error(`${from} is missing: ${whyMissing(from)}`);
     stage.write(to, gzip(readFileSync(at(from))));
   }
-  const bundled = JSON.parse(read(at("dist", "bundled.json")));
-  const shipped = [...Object.keys(runtime), "nan"].map((name) => `node_modules/${name}`);
-  stage.write(`${DOC}/copyright`, copyright(root, [...new Set([...bundled, ...shipped])]));
+  const shipped = JSON.parse(read(at("dist", "shipped.json")));
+  const notices = read(at("dist", "tund.cjs.LEGAL.txt"));
+  stage.write(`${DOC}/copyright`, copyright(root, shipped, notices));
   stage.write(`${DOC}/changelog.gz`, gzip(changelog(read(at("CHANGELOG.md")), release)));
 }
 
@@ -167,7 +157,7 @@ function stageControl(stage, { debianVersion, architecture, node }) {
 function tryOut(stage) {
   const lib = join(stage.path, LIB);
   const load = `const load = require("module").createRequire(${JSON.stringify(`${lib}/tund.cjs`)});
-    load("ssh2"); load("./node_modules/${ciphers}"); load("./${native}");`;
+    load("./key-parser.cjs"); load("./${ciphers}"); load("./${native}");`;
   output(process.execPath, "-e", load);
   for (const name of programs) output(process.execPath, join(lib, `${name}.cjs`), "--help");
 }

@@ -107,9 +107,10 @@ function installDependencies() {
 
 const SSHD = "/usr/sbin/sshd";
 
-// The real programs that test/programs sends through forwards, the shells that complete, and what reads man pages, each
-// by the file that shows it is there.
+// The real programs that test/programs sends through forwards, the shells that complete, what reads man pages, and accounts out of thin
+// air, each by the file that shows it is there.
 const programPackages = {
+  "libnss-wrapper": `/usr/lib/${process.arch === "x64" ? "x86_64" : "aarch64"}-linux-gnu/libnss_wrapper.so`,
   "bash-completion": "/usr/share/bash-completion/bash_completion",
   fish: "/usr/bin/fish",
   "man-db": "/usr/bin/man",
@@ -180,7 +181,16 @@ function aptInstall(names) {
 const programs = ["dist/tund.cjs", "dist/tunctl.cjs", "dist/tunctl-all.cjs", "dist/man/tund.8"].map((file) =>
   at(file),
 );
-const sources = ["daemon", "cli", "shared", "docs/man", "scripts", "package.json", "package-lock.json"];
+const sources = [
+  "daemon",
+  "cli",
+  "shared",
+  "docs/man",
+  "scripts",
+  "packaging",
+  "package.json",
+  "package-lock.json",
+];
 
 function newest(path) {
   const stats = statSync(path, { throwIfNoEntry: false });

@@ -40,5 +40,11 @@ function failure(what: string, error: unknown): TundError {
 
 function complaint(stderr: string): string {
   const lines = stderr.split(/\r?\n/).filter((line) => line !== "" && !line.startsWith("Warning:"));
-  return clipped(lines.join("; "), MOST_SAID) || "it gave no reason";
+  const said = clipped(lines.join("; "), MOST_SAID) || "it gave no reason";
+  const [, uid] = /^No user exists for uid (\d+)$/.exec(said) ?? [];
+  return uid === undefined ? said : `${said}: ${withoutAccount(uid)}`;
 }
+
+/** What helps where ssh does not run, since the uid has no entry in passwd. */
+export const withoutAccount = (uid: number | string): string =>
+  `add a line for uid ${uid} to /etc/passwd, or start tund with nss_wrapper (LD_PRELOAD, NSS_WRAPPER_PASSWD, NSS_WRAPPER_GROUP)`;

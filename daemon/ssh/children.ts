@@ -33,6 +33,7 @@ export class Children {
   readonly #native: Native | null;
   readonly #env: NodeJS.ProcessEnv;
   readonly #running = new Map<number, Started>();
+  #starting = 0;
 
   /** @param env what a program is given if nothing else is said */
   constructor(native: Native | null, env: NodeJS.ProcessEnv) {
@@ -51,17 +52,29 @@ export class Children {
     );
     if ([program, ...args, ...strings].some((text) => text.includes("\0")))
       throw Object.assign(new Error(`${program}: a NUL cannot be part of a command`), { code: "EINVAL" });
-    const started = await this.#native.startChild([program, ...args], strings);
-    if (!isRunning(started)) throw failed(program, started.errno);
-    const child = new Started(started);
-    this.#running.set(child.pid, child);
-    this.#look(child, this.#native); // it may have ended before we heard of it
-    return child;
+    this.#starting++;
+    try {
+      const started = await this.#native.startChild([program, ...args], strings);
+      if (!isRunning(started)) throw failed(program, started.errno);
+      const child = new Started(started);
+      this.#running.set(child.pid, child);
+      this.#look(child, this.#native); // it may have ended before we heard of it
+      return child;
+    } finally {
+      this.#starting--;
+    }
   }
 
   /** Takes note of those that have ended: to be called at each SIGCHLD. */
   reap(): void {
     if (this.#native !== null) for (const child of this.#running.values()) this.#look(child, this.#native);
+  }
+
+  /** For PID 1: reaps those that others have left to us. Gives whether it is to be called again, and a little later. */
+  reapOrphans(): boolean {
+    if (this.#native === null) return false;
+    // One that is being started may end before we have heard its pid.
+    return this.#starting > 0 || this.#native.reapOrphans([...this.#running.keys()]);
   }
 
   #look(child: Started, native: Native): void {

@@ -116,7 +116,10 @@ export class HostResolver {
     const { host: last, jump } = splitHops(host);
     const { configFile } = options;
     const asked = jump === undefined ? options : { ...options, jump };
-    const [settings, defaults] = await Promise.all([this.#ask(last, asked, wish), this.#sshDefaults()]);
+    // Both at once; where ssh answers neither, what it says of this host is what is told.
+    const coming = this.#sshDefaults();
+    const settings = await this.#ask(last, asked, wish);
+    const defaults = await coming;
     const files = await this.#knownHostsPaths(settings, host);
     return { ...toHostConfig(last, { settings, defaults, files, person: this.#person, configFile }), host };
   }

@@ -26,6 +26,8 @@ export interface KeyToOpen {
 }
 
 export interface KeyRingOptions extends OwnAgentOptions {
+  /** path of ssh2's key parser, for identities that are opened without OpenSSH's tools */
+  parser: string;
   files: Files;
   log: Log;
 }
@@ -54,6 +56,7 @@ export class KeyRing {
   readonly #clock: Clock;
   readonly #env: NodeJS.ProcessEnv;
   readonly #files: Files;
+  readonly #parser: string;
   readonly #log: Log;
   readonly #entries = new Map<string, Entry>();
   readonly #secret = randomBytes(32);
@@ -66,6 +69,7 @@ export class KeyRing {
     this.#clock = options.clock;
     this.#env = options.env;
     this.#files = options.files;
+    this.#parser = options.parser;
     this.#log = options.log;
   }
 
@@ -124,6 +128,7 @@ export class KeyRing {
       passphrase,
       files: this.#files,
       env: this.#env,
+      parser: this.#parser,
       children: this.#children,
       clock: this.#clock,
       signal,

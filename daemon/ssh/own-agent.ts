@@ -2,9 +2,9 @@
 // ssh does it, and no private key of an encrypted file lies in tund's heap.
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { access, lstat, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { lstat, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import type { Clock } from "../../shared/clock.ts";
 import { messageOf } from "../../shared/errors.ts";
 import { Agent } from "./agent.ts";
@@ -25,7 +25,6 @@ export interface OwnAgentOptions {
 /** ssh-add or ssh-agent cannot do it here, which is not to say that the passphrase is wrong. */
 export class ToolFailure extends Error {}
 
-const TOOLS = ["ssh-add", "ssh-agent"];
 const START_DEADLINE_MS = 5000;
 const PATIENCE_MS = 2000;
 // Of a socket's path: what fits everywhere (macOS has the shortest, 104 with the NUL).
@@ -236,21 +235,4 @@ function pidFrom(holder: Child, clock: Clock): Promise<number> {
       resolve(Number(pid));
     });
   });
-}
-
-/** The tools of OpenSSH that opening identities takes and that are not on PATH. */
-export async function missingTools(env: NodeJS.ProcessEnv): Promise<string[]> {
-  const directories = (env["PATH"] ?? "").split(delimiter).filter((directory) => directory !== "");
-  const isThere = async (tool: string): Promise<boolean> => {
-    for (const directory of directories)
-      try {
-        await access(join(directory, tool), constants.X_OK);
-        return true;
-      } catch {
-        // perhaps in the next
-      }
-    return false;
-  };
-  const found = await Promise.all(TOOLS.map(isThere));
-  return TOOLS.filter((_, index) => !found[index]);
 }

@@ -1,7 +1,6 @@
 // Private keys in files: PEM and OpenSSH's own format, encrypted or not, and signatures with them.
 import type { BigIntStats } from "node:fs";
 import { createPrivateKey, type KeyObject, sign, type SignKeyObjectInput } from "node:crypto";
-import { createRequire } from "node:module";
 import { type ParsedKey, utils } from "ssh2";
 import type { Clock } from "../../shared/clock.ts";
 import { errnoOf, messageOf } from "../../shared/errors.ts";
@@ -151,6 +150,8 @@ function unreadable(text: string, error: Error): string {
 export interface DecryptOptions {
   path: string;
   passphrase: string;
+  /** path of ssh2's key parser */
+  parser: string;
   files: Files;
   env: NodeJS.ProcessEnv;
   children: Children;
@@ -162,9 +163,9 @@ export interface DecryptOptions {
 // What V8 was told here does not hold there: its key derivation runs in code that is compiled, and other memory than ours.
 const OPEN = `
 const { argv, stdout } = process;
-const { utils } = require(argv[1]);
+const { parseKey } = require(argv[1]);
 const { text, passphrase } = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
-const parsed = [utils.parseKey(text, passphrase)].flat()[0];
+const parsed = [parseKey(text, passphrase)].flat()[0];
 stdout.write(JSON.stringify(
   parsed instanceof Error
     ? { error: parsed.message }
@@ -175,9 +176,14 @@ stdout.write(JSON.stringify(
  * Opens an encrypted key without OpenSSH's tools, in a process of its own: it takes half a second of processor time.
  * @throws WrongPassphrase; Error when it cannot be read, or it takes more than a minute
  */
-export async function decrypt({ path, passphrase, files, ...rest }: DecryptOptions): Promise<PrivateKey> {
+export async function decrypt({
+  path,
+  passphrase,
+  parser,
+  files,
+  ...rest
+}: DecryptOptions): Promise<PrivateKey> {
   const text = (await files.read(path, MOST_PRIVATE_BYTES)).content.toString();
-  const parser = createRequire(__filename).resolve("ssh2");
   const { code, stdout, stderr } = await runTool(process.execPath, ["-e", OPEN, parser], {
     ...rest,
     input: JSON.stringify({ text, passphrase }),

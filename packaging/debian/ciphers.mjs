@@ -46,12 +46,7 @@ const flags = [
 const abiOf = (include) =>
   readFileSync(join(include, "node_version.h"), "utf8").match(/define NODE_MODULE_VERSION (\d+)/)[1];
 
-// Node 26 has no Context::GetIsolate. ssh2 1.17.0 asks it of the current context, whose isolate is the current one.
-const sourceOf = (root) =>
-  readFileSync(join(root, "node_modules/ssh2/lib/protocol/crypto/src/binding.cc"), "utf8").replaceAll(
-    "context->GetIsolate()",
-    "v8::Isolate::GetCurrent()",
-  );
+const sourceOf = (root) => readFileSync(join(root, "dist/ciphers/binding.cc"), "utf8");
 
 /** Compiles it for one Node, and has that Node use it. Gives the ABI and the file, in `directory`. */
 function compile({ root, output, directory, version, source }) {

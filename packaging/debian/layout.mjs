@@ -1,19 +1,7 @@
 // What of the project is where in the package.
 
-// What ssh2 needs at run time, and nothing of its sources, tests and build trees. cpu-features is not built, and not missed.
-export const runtime = {
-  ssh2: ["package.json", "lib"],
-  asn1: ["package.json", "lib"],
-  "bcrypt-pbkdf": ["package.json", "index.js"],
-  "safer-buffer": ["package.json", "safer.js"],
-  tweetnacl: ["package.json", "nacl-fast.js"],
-};
-
-/** ssh2's compiled file in node_modules; in the package, a directory of that name with one for each Node. */
-export const ciphers = "ssh2/lib/protocol/crypto/build/Release/sshcrypto.node";
-
-/** Of everything in `runtime`, the files that are code. */
-export const isRuntimeFile = (path) => path.endsWith(".js") || path.endsWith("package.json");
+/** ssh2's compiled file beside the programs; in the package, a directory of that name with one for each Node. */
+export const ciphers = "sshcrypto.node";
 
 /** Files that go as they are: from the project to the package. */
 export const plain = {
@@ -22,11 +10,12 @@ export const plain = {
   "systemd/user/tund.service": "usr/lib/systemd/user/tund.service",
   "systemd/user/tund.socket": "usr/lib/systemd/user/tund.socket",
   "systemd/tund.sysusers": "usr/lib/sysusers.d/tunctl.conf",
-  "packaging/debian/pick-ciphers.cjs": `usr/lib/tunctl/node_modules/${ciphers}/index.js`,
+  "packaging/debian/pick-ciphers.cjs": `usr/lib/tunctl/${ciphers}/pick-ciphers.cjs`,
   "packaging/debian/tund.default": "etc/default/tund",
   "dist/completions/tunctl": "usr/share/bash-completion/completions/tunctl",
   "dist/completions/_tunctl": "usr/share/zsh/vendor-completions/_tunctl",
   "dist/completions/tunctl.fish": "usr/share/fish/vendor_completions.d/tunctl.fish",
+  "dist/sbom.cdx.json": "usr/share/doc/tunctl/sbom.cdx.json",
   "monitoring/alerts.yml": "usr/share/doc/tunctl/monitoring/alerts.yml",
   "monitoring/grafana-dashboard.json": "usr/share/doc/tunctl/monitoring/grafana-dashboard.json",
 };

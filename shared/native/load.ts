@@ -27,6 +27,11 @@ export interface Native {
   /** Connects to a Unix socket: a descriptor that blocks, or an errno below 0. @throws Error with the system's reason */
   connectUnix(path: string): number;
   /**
+   * Reaps children that have ended, but those that libuv has started and these pids: PID 1's orphans. Never blocks. Gives whether
+   * it has to be called again, because there may be more, or one that is not to be reaped was in front.
+   */
+  reapOrphans(own: readonly number[]): boolean;
+  /**
    * Starts a program in one of libuv's threads, in a session of its own, with a socket for each of stdin, stdout and stderr: the
    * descriptors of our ends, or the errno of why not. Strings must have no NUL in them. @throws Error when it is given something else
    */

@@ -1,6 +1,6 @@
 // What Node has no call for (N-API, so that one binary serves every Node): who is at the other end of a Unix socket,
 // datagrams with descriptors, which is how systemd is spoken to (sd_notify(3)), a connection that blocks, a write that does
-// not, an exit that nothing holds up, and malloc's spare memory.
+// not, an exit that nothing holds up, malloc's spare memory, and orphans.
 #define _GNU_SOURCE
 #include <errno.h>
 #ifdef __linux__
@@ -9,12 +9,14 @@
 #include <node_api.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "child.h"
 
@@ -22,6 +24,8 @@
 #define MOST_BYTES 32768
 // What a pipe that is writable takes without waiting (PIPE_BUF of pipe(7)).
 #define PIPE_SHARE 4096
+// At a time: a turn is to be short.
+#define MOST_REAPED 32
 
 static napi_value fail(napi_env env, const char *what, int error) {
   char message[256];
@@ -196,8 +200,68 @@ static napi_value ignore_terminal_stops(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+// Of libuv, which Node exports without its headers being here.
+struct uv_loop_s;
+struct uv_handle_s;
+void uv_walk(struct uv_loop_s *, void (*)(struct uv_handle_s *, void *), void *);
+int uv_handle_get_type(const struct uv_handle_s *);
+const char *uv_handle_type_name(int type);
+int uv_process_get_pid(const struct uv_handle_s *);
+
+struct search {
+  pid_t pid;
+  bool is_found;
+};
+static void compare(struct uv_handle_s *handle, void *data) {
+  struct search *search = data;
+  const char *type = uv_handle_type_name(uv_handle_get_type(handle));
+  if (type != NULL && strcmp(type, "process") == 0 && uv_process_get_pid(handle) == search->pid) search->is_found = true;
+}
+
+static bool has(napi_env env, napi_value pids, pid_t pid) {
+  uint32_t length = 0;
+  napi_get_array_length(env, pids, &length);
+  for (uint32_t i = 0; i < length; i++) {
+    napi_value element;
+    int32_t one;
+    if (napi_get_element(env, pids, i, &element) == napi_ok && napi_get_value_int32(env, element, &one) == napi_ok &&
+        one == pid)
+      return true;
+  }
+  return false;
+}
+
+// reapOrphans(pids) -> whether to call it again. A child that libuv has started, or that has one of these pids, is left to
+// whoever waits for it, since that would be in vain.
+static napi_value reap_orphans(napi_env env, napi_callback_info info) {
+  napi_value pids, result;
+  size_t count = 1;
+  struct uv_loop_s *loop;
+  bool again = true, is_array = false;
+  if (napi_get_cb_info(env, info, &count, &pids, NULL, NULL) != napi_ok || count < 1 ||
+      napi_is_array(env, pids, &is_array) != napi_ok || !is_array)
+    return fail(env, "reapOrphans", EINVAL);
+  if (napi_get_uv_event_loop(env, &loop) != napi_ok) return fail(env, "reapOrphans", EINVAL);
+  for (int left = MOST_REAPED; left > 0; left--) {
+    siginfo_t ended = {0};
+    if (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) == -1 || ended.si_pid == 0) {
+      again = false;
+      break;
+    }
+    struct search search = {.pid = ended.si_pid};
+    uv_walk(loop, compare, &search);
+    // It is the one that is always shown first, until it has been waited for.
+    if (search.is_found || has(env, pids, ended.si_pid)) break;
+    waitid(P_PID, ended.si_pid, &ended, WEXITED | WNOHANG);
+  }
+  napi_get_boolean(env, again, &result);
+  return result;
+}
+
 NAPI_MODULE_INIT() {
   napi_value function;
+  napi_create_function(env, "reapOrphans", NAPI_AUTO_LENGTH, reap_orphans, NULL, &function);
+  napi_set_named_property(env, exports, "reapOrphans", function);
   napi_create_function(env, "exitWithin", NAPI_AUTO_LENGTH, exit_within, NULL, &function);
   napi_set_named_property(env, exports, "exitWithin", function);
   napi_create_function(env, "ignoreTerminalStops", NAPI_AUTO_LENGTH, ignore_terminal_stops, NULL, &function);

@@ -101,7 +101,7 @@ describe("ssh2 without its compiled ciphers", () => {
   });
 
   it("is not spoken of where they are there", async ({ skip }) => {
-    // ssh2 1.17.0 does not compile for Node 26: only the Debian package has them there.
+    // In this tree they are those that ssh2 compiles, and 1.17.0 does not compile for Node 26; what is installed does.
     if (!nativeCrypto()) skip("ssh2's ciphers are not compiled for this Node");
     const tund = await start();
     expect(tund.log()).not.toContain(NOTICE);

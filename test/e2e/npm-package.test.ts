@@ -12,7 +12,11 @@ it("npm's package has the programs, the units, man pages and completions, and no
       "dist/tund.cjs",
       "dist/tunctl.cjs",
       "dist/tunctl-all.cjs",
+      "dist/key-parser.cjs",
       "dist/tund.cjs.LEGAL.txt",
+      "dist/THIRD-PARTY.txt",
+      "dist/sbom.cdx.json",
+      "LICENSE",
       "dist/askpass.sh",
       "dist/man/tunctl.1",
       "dist/man/tund.8",
@@ -26,5 +30,7 @@ it("npm's package has the programs, the units, man pages and completions, and no
       ...(process.platform === "linux" ? [`dist/unixfd-linux-${process.arch}.node`] : []),
     ]),
   );
-  expect(paths.filter((path) => /^dist\/deb|^(daemon|cli|test|packaging)\//.test(path))).toEqual([]);
+  expect(
+    paths.filter((path) => /^dist\/deb|sshcrypto|^(daemon|cli|test|packaging\/debian)\//.test(path)),
+  ).toEqual([]);
 });

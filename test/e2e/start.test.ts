@@ -58,7 +58,7 @@ describe("the control socket", () => {
     const late = await tundOnce({ TUND_SOCKET: socket });
     expect(late).toMatchObject({
       code: 1,
-      stderr: `tund: another tund holds ${socket}: pid ${winner?.pid}\n`,
+      stderr: `tund: another tund holds ${socket}: pid ${winner?.pid}: speak to that one, or have one beside it, with a TUND_STATE_DIR and a TUND_SOCKET of its own (for its tunctl too)\n`,
     });
   });
 

@@ -42,7 +42,13 @@ export async function loginsTo({ sshConfig }: HostileServer): Promise<LogIn> {
     files: outside.files,
   });
   const config = await resolver.resolve("hostile");
-  const settings = { directory: "/nonexistent", askpass: "/nonexistent", env: {}, clock: systemClock };
+  const settings = {
+    directory: "/nonexistent",
+    askpass: "/nonexistent",
+    parser: "/nonexistent",
+    env: {},
+    clock: systemClock,
+  };
   const keyRing = new KeyRing({ ...settings, ...outside, log: silent });
   const fixed = {
     ...outside,

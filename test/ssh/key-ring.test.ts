@@ -23,6 +23,7 @@ async function makeRing(scripts: Scripts, keys = 1) {
   const ring = new KeyRing({
     directory: join(directory.path, "agent"),
     askpass: resolve("daemon/ssh/askpass.sh"),
+    parser: resolve("node_modules/ssh2/lib/protocol/keyParser.js"),
     env: { ...process.env, PATH: path.PATH },
     ...makeOutside(),
     clock,

@@ -42,6 +42,7 @@ export async function startInProcess(
   const keyRing = new KeyRing({
     directory: join(directory.path, "agent"),
     askpass: resolve("daemon/ssh/askpass.sh"),
+    parser: resolve("node_modules/ssh2/lib/protocol/keyParser.js"),
     env: process.env,
     children,
     files,

@@ -123,6 +123,19 @@ if (!hasLintian) console.log("skipped: lintian is not installed");
     expect(abis.split("\n")).toEqual(["115", "127", "137", "147"]);
   });
 
+  it("names what is bundled, with its licence, in its bill of materials and its copyright file", async () => {
+    const bill = JSON.parse(await sh("cat /usr/share/doc/tunctl/sbom.cdx.json")) as {
+      components: { name: string; version: string }[];
+    };
+    const copyright = await sh("cat /usr/share/doc/tunctl/copyright");
+    expect(bill.components.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(["fastify", "nan", "ssh2"]),
+    );
+    for (const { name, version } of bill.components)
+      expect(copyright).toContain(`Comment: ${name} ${version}`);
+    expect(copyright).toContain("formdata-polyfill. MIT License.");
+  });
+
   it("has its man pages and completions where they are looked for", async () => {
     expect(await sh("man -w 1 tunctl; man -w 8 tund")).toMatch(/man1\/tunctl.*\n.*man8\/tund/);
     const [bash, zsh, fish] = [

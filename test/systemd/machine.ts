@@ -97,11 +97,8 @@ export async function installByNpm(machine: Machine): Promise<void> {
 
 async function placePrograms(machine: Machine, place: string, dist: string): Promise<void> {
   await machine.sh(`
-    mkdir -p ${place}/node_modules ${dist}
+    mkdir -p ${dist}
     cp /opt/tunctl/dist/*.cjs /opt/tunctl/dist/*.node ${dist}/
-    for package in ssh2 asn1 bcrypt-pbkdf safer-buffer tweetnacl; do
-      cp -r /opt/tunctl/node_modules/$package ${place}/node_modules/
-    done
     chmod -R a+rX ${place}
     ln -s ${dist}/tund.cjs /usr/bin/tund
     ln -s ${dist}/tunctl.cjs /usr/bin/tunctl`);

@@ -93,4 +93,13 @@ describe.each(ways)("a child that is started by $by", ({ native: starting }) => 
     expect(codes).toEqual(Array.from({ length: 60 }, (_, index) => index));
     expect((await Promise.all(ends)).map(([code]) => code as number)).toEqual(others.map(() => 3));
   });
+
+  it("keeps orphans from being reaped while it is started, when nobody knows its pid yet", async () => {
+    const children = make();
+    const coming = script(children, "exit 5");
+    expect(children.reapOrphans()).toBe(starting !== null);
+    const child = await coming;
+    for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
+    expect(await child.exited).toEqual({ code: 5, signal: null });
+  });
 });
