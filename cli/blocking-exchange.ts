@@ -1,23 +1,23 @@
 // One question to the daemon and its answer, while nothing else goes on: loading node:net takes longer than all of it.
 import { closeSync, readSync, writeSync } from "node:fs";
 import { getSystemErrorName } from "node:util";
+import type { Native } from "../shared/native/load.ts";
+import { type ControlSocket, refuseForeignPeer, refuseForeignSocket } from "./control-socket.ts";
 import { Answer, type Question, type Reply, requestOf } from "./http-answer.ts";
-
-/** Who connects (the compiled file): gives a descriptor that blocks, or an errno below 0. */
-export interface Connector {
-  connectUnix(path: string): number;
-}
 
 const PIECE = 65_536;
 
-/** Asks, on a connection of its own, and blocks meanwhile. @throws Error as exchange() */
-export function blockingExchange(connector: Connector, socketPath: string, question: Question): Reply {
-  const fd = connector.connectUnix(socketPath);
+/** Asks, on a connection of its own made by the compiled file, and blocks meanwhile. @throws Error as exchange() */
+export function blockingExchange(native: Native, control: ControlSocket, question: Question): Reply {
+  const { path } = control;
+  refuseForeignSocket(path);
+  const fd = native.connectUnix(path);
   if (fd < 0) {
     const code = getSystemErrorName(fd);
-    throw Object.assign(new Error(`connect ${code} ${socketPath}`), { code });
+    throw Object.assign(new Error(`connect ${code} ${path}`), { code });
   }
   try {
+    refuseForeignPeer(control, fd);
     const request = requestOf(question);
     for (let sent = 0; sent < request.length;) sent += writeSync(fd, request, sent);
     return answerFrom(fd);

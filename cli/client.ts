@@ -3,7 +3,8 @@ import type { IncomingMessage } from "node:http";
 import type { Input, Output } from "../shared/contract.ts";
 import { isErrorCode, TundError } from "../shared/errors.ts";
 import { routes, type Verb, VERSION_HEADER } from "../shared/routes.ts";
-import { blockingExchange, type Connector } from "./blocking-exchange.ts";
+import { blockingExchange } from "./blocking-exchange.ts";
+import type { ControlSocket } from "./control-socket.ts";
 import type { Question, Reply } from "./http-answer.ts";
 
 interface Parts {
@@ -16,18 +17,18 @@ interface Parts {
 interface Ways {
   /** ends what is under way, which then fails as if nobody had answered */
   signal?: AbortSignal;
-  /** for who does nothing else meanwhile: calls block */
-  connector?: Connector | undefined;
+  /** for who does nothing else meanwhile: calls block, where the compiled file is there */
+  blocks?: boolean;
 }
 
 /** Speaks to one daemon. Each call is a connection of its own, so any number may be under way and none lingers. */
 export class Client {
-  readonly #socketPath: string;
+  readonly #control: ControlSocket;
   readonly #ways: Ways;
   #daemonVersion: string | undefined;
 
-  constructor(socketPath: string, ways: Ways = {}) {
-    this.#socketPath = socketPath;
+  constructor(control: ControlSocket, ways: Ways = {}) {
+    this.#control = control;
     this.#ways = ways;
   }
 
@@ -47,7 +48,7 @@ export class Client {
     const path = pathOf(url, params ?? {}, querystring ?? {});
     const reply = await this.#ask({ method, path, body }).catch(async (error: unknown) => {
       const { unreachable } = await import("./unreachable.ts"); // seldom needed
-      throw unreachable(this.#socketPath, error);
+      throw unreachable(this.#control.path, error);
     });
     this.#daemonVersion = reply.version;
     if (reply.status !== 200) throw refusalOf(reply);
@@ -55,11 +56,12 @@ export class Client {
   }
 
   async #ask(question: Question): Promise<Reply> {
-    const { signal, connector } = this.#ways;
-    if (connector !== undefined) return blockingExchange(connector, this.#socketPath, question);
+    const { signal, blocks = false } = this.#ways;
+    const { native } = this.#control;
+    if (blocks && native !== null) return blockingExchange(native, this.#control, question);
     // Loaded here, since who blocks has no need of node:net.
     const { exchange } = await import("./exchange.ts");
-    return exchange(this.#socketPath, question, signal);
+    return exchange(this.#control, question, signal);
   }
 }
 

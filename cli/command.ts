@@ -1,7 +1,9 @@
 // What a verb is, and what it is given to run with.
 import type { Readable } from "node:stream";
 import type { Given, Kind, Option } from "./args.ts";
+import type { Native } from "../shared/native/load.ts";
 import type { Client } from "./client.ts";
+import type { ControlSocket } from "./control-socket.ts";
 
 /** The part of a writable stream that tunctl uses. */
 interface Sink {
@@ -35,6 +37,10 @@ export interface Context {
   readonly pid: number;
   /** Calls `run` for every signal that asks for the end, which then does not come by itself. */
   readonly onSignal: (run: (signal: NodeJS.Signals) => void) => void;
+  /** The compiled file, where there is one for this machine. */
+  readonly native: Native | null;
+  /** The descriptor that stdout is, to see whether anybody reads it; null where it is none. */
+  readonly stdoutDescriptor: number | null;
   /** The paths of node itself and of the daemon. */
   readonly programs: { readonly node: string; readonly tund: string };
   /** Milliseconds since the epoch. */
@@ -53,8 +59,8 @@ export interface Invocation {
   readonly verbose: boolean;
   /** Every verb there is, for `help`. */
   readonly commands: readonly Command[];
-  /** Where the daemon is spoken to. */
-  readonly socketPath: () => string;
+  /** Where the daemon is spoken to; with --wait, once it answers. */
+  readonly daemon: () => Promise<ControlSocket>;
   readonly call: Client["call"];
 }
 

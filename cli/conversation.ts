@@ -1,17 +1,12 @@
 // What the daemon asks while a login is under way, put to a person and answered.
-import { type IncomingMessage, request } from "node:http";
-import { connect } from "node:net";
-import { TundError } from "../shared/errors.ts";
 import type { ConversationLine } from "../shared/logins.ts";
 import { routes } from "../shared/routes.ts";
 import { askProgram } from "./askpass.ts";
 import type { Means } from "./caller.ts";
-import { receive, refusalOf } from "./client.ts";
 import type { Invocation } from "./command.ts";
-import { hearLines } from "./event-stream.ts";
+import { hearLines, openStream } from "./event-stream.ts";
 import { remarkAs } from "./fail.ts";
 import { Terminal } from "./terminal.ts";
-import { unreachable } from "./unreachable.ts";
 
 type Prompt = Extract<ConversationLine, { type: "prompt" }>;
 
@@ -28,7 +23,8 @@ export async function converse<T>(
   means: Means,
   run: (id: string) => Promise<T>,
 ): Promise<T> {
-  const stream = await open(invocation.socketPath());
+  const { method, url: path } = routes.openConversation;
+  const stream = await openStream(await invocation.daemon(), { method, path });
   const person = personBy(means, invocation);
   try {
     const opened = new Promise<string>((resolve, reject) => {
@@ -70,18 +66,4 @@ async function hear(
   await invocation
     .call("answerPrompt", { params: { id }, body: { prompt: line.id, answer } })
     .catch(() => undefined);
-}
-
-function open(socketPath: string): Promise<IncomingMessage> {
-  const { method, url: path } = routes.openConversation;
-  return new Promise((resolve, reject) => {
-    const asking = request({ createConnection: () => connect(socketPath), method, path }, (answer) => {
-      if (answer.statusCode === 200) resolve(answer);
-      else receive(answer).then((reply) => reject(refusalOf(reply)), reject);
-    });
-    asking.on("error", (error) =>
-      reject(error instanceof TundError ? error : unreachable(socketPath, error)),
-    );
-    asking.end();
-  });
 }

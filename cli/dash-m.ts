@@ -11,12 +11,13 @@ import type { Context, Invocation } from "./command.ts";
 import { connectionOf, connectionOptions, controlPath } from "./connection-options.ts";
 import { sayAsSsh } from "./fail.ts";
 import { forwardOptions, gateway, specsAsSsh } from "./forward-options.ts";
-import { socket as socketOption } from "./global-options.ts";
+import { socket as socketOption, wait } from "./global-options.ts";
 import { endOf, giveAway, type Hold, openHold } from "./hold.ts";
-import { chooseSocket } from "./socket.ts";
+import { waitSeconds } from "./socket.ts";
 import { FLAGS, ownMaster } from "./ssh-spelling.ts";
 import { remoteRefusal, type SpecText } from "./ssh-texts.ts";
-import { ensureDaemon } from "./start-daemon.ts";
+import { holdOfOurs } from "./start-daemon.ts";
+import { daemonOf } from "./wait-for-daemon.ts";
 
 const FAILED = 255; // whatever the reason, as ssh
 const background: Option = { short: "f", help: "go to the background once it is ready" };
@@ -58,7 +59,7 @@ const ignored: Option[] = [
   ...Array.from(FLAGS, (short) => ({ short, help: "" })),
   ...Array.from("eIP", (short) => ({ short, value: "value", help: "" })),
 ].filter(({ short }) => !known.has(short));
-const options = [...masterOptions, ...ignored, socketOption];
+const options = [...masterOptions, ...ignored, socketOption, wait];
 
 interface Asked {
   invocation: Invocation;
@@ -78,7 +79,7 @@ export async function dashM(argv: readonly string[], context: Context): Promise<
     const [host, ...command] = positionals;
     const misuse = misuseOf(given, host, command);
     if (misuse !== null || host === undefined) return (said(misuse ?? ""), FAILED);
-    return await run(askedOf(context, { given, host, say: said }));
+    return await run(await askedOf(context, { given, host, say: said }));
   } catch (error) {
     said(error instanceof TundError ? error.message : `unexpected error: ${String(error)}`);
     return FAILED;
@@ -104,12 +105,12 @@ function sayer(context: Context, given: readonly Given[]): (text: string) => voi
   return (text) => sayAsSsh({ stderr }, text);
 }
 
-function askedOf(
+async function askedOf(
   context: Context,
   { given, host, say }: { given: readonly Given[]; host: string; say: Asked["say"] },
-): Asked {
-  const socketPath = chooseSocket(context, valuesOf(given, socketOption).at(-1));
-  const client = new Client(socketPath);
+): Promise<Asked> {
+  const daemon = await daemonOf(context, given);
+  const client = new Client(daemon);
   const isQuiet = has(given, quiet);
   const file = valuesOf(given, logFile).at(-1);
   const stderr = has(given, verbose) ? "stderr" : null;
@@ -122,7 +123,7 @@ function askedOf(
       quiet: isQuiet,
       verbose: has(given, verbose),
       commands: [],
-      socketPath: () => socketPath,
+      daemon: () => Promise.resolve(daemon),
       call: (verb, input) => client.call(verb, input),
     },
     host,
@@ -151,8 +152,9 @@ function connection(context: Context, given: readonly Given[]): ConnectionOption
 async function run(asked: Asked): Promise<number> {
   const { invocation, host, body } = asked;
   const { context, given } = invocation;
-  await ensureDaemon(context, invocation.socketPath());
-  const hold = await openHold(invocation.socketPath());
+  const daemon = await invocation.daemon();
+  // Who waits for a daemon has another one start it.
+  const hold = await (waitSeconds(given) > 0 ? openHold(daemon) : holdOfOurs(context, daemon));
   const over = endOf(hold);
   const signals: NodeJS.Signals[] = [];
   context.onSignal((signal) => {

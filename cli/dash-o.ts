@@ -6,13 +6,14 @@ import { type Given, has, type Option, readArguments, valuesOf } from "./args.ts
 import { Client } from "./client.ts";
 import type { Context } from "./command.ts";
 import { connectionOf, connectionOptions, controlPath } from "./connection-options.ts";
+import { ForeignSocketError } from "./control-socket.ts";
 import { sayAsSsh } from "./fail.ts";
 import { forwardOptions, gateway, specsAsSsh } from "./forward-options.ts";
-import { socket as socketOption } from "./global-options.ts";
+import { socket as socketOption, wait } from "./global-options.ts";
 import { answer } from "./print.ts";
-import { chooseSocket } from "./socket.ts";
 import { control, type controlCommands, FLAGS, toward } from "./ssh-spelling.ts";
 import { remoteRefusal, type SpecText } from "./ssh-texts.ts";
+import { daemonOf } from "./wait-for-daemon.ts";
 
 const FAILED = 255; // whatever the reason, as ssh
 const quiet: Option = { short: "q", help: "say nothing on stderr" };
@@ -35,7 +36,7 @@ const ignored: Option[] = [
     .filter((short) => !known.has(short))
     .map((short) => ({ short, value: "value", help: "" })),
 ];
-const options = [...controlOptions, toward, ...ignored, socketOption];
+const options = [...controlOptions, toward, ...ignored, socketOption, wait];
 
 interface Asked {
   context: Context;
@@ -72,27 +73,27 @@ export async function dashO(argv: readonly string[], context: Context): Promise<
   if (host === undefined) return complain("usage: tunctl -O forward|cancel|check|stop|exit [options] HOST");
   try {
     const parse = name === "cancel" ? parseForwardPattern : parseForwardSpec;
-    return await run(askedOf(context, { given, host, forwards: specsAsSsh(context, given, parse) }));
+    return await run(await askedOf(context, { given, host, forwards: specsAsSsh(context, given, parse) }));
   } catch (error) {
     return complain(error instanceof TundError ? error.message : `unexpected error: ${String(error)}`);
   }
 }
 
-function askedOf(
+async function askedOf(
   context: Context,
   { given, host, forwards }: { given: readonly Given[]; host: string; forwards: SpecText[] },
-): Asked {
-  const socketPath = chooseSocket(context, valuesOf(given, socketOption).at(-1));
+): Promise<Asked> {
+  const daemon = await daemonOf(context, given);
   const isQuiet = has(given, quiet);
   return {
     context,
-    client: new Client(socketPath),
+    client: new Client(daemon),
     host,
     name: host,
     connection: connectionOf({ context, given }),
     forwards,
     gatewayPorts: has(given, gateway),
-    path: valuesOf(given, controlPath).at(-1) ?? socketPath,
+    path: valuesOf(given, controlPath).at(-1) ?? daemon.path,
     say: (text) => (isQuiet ? undefined : sayAsSsh(context, text)),
   };
 }
@@ -116,6 +117,7 @@ async function withMaster(asked: Asked, run: (asked: Asked) => Promise<number>):
   } catch (error) {
     if (!(error instanceof TundError) || !["NOT_FOUND", "DAEMON_UNREACHABLE"].includes(error.code))
       throw error;
+    if (error.cause instanceof ForeignSocketError) throw error; // ssh has no words for it
     say(`Control socket connect(${path}): ${whyNot(error)}`);
     return FAILED;
   }

@@ -1,10 +1,11 @@
 // The daemon's events as they come: a JSON object a line.
 import { type IncomingMessage, request } from "node:http";
-import { connect } from "node:net";
 import { TundError } from "../shared/errors.ts";
 import type { Event } from "../shared/records.ts";
 import { routes } from "../shared/routes.ts";
 import { receive, refusalOf } from "./client.ts";
+import { connectControl } from "./connect-control.ts";
+import type { ControlSocket } from "./control-socket.ts";
 import { unreachable } from "./unreachable.ts";
 
 export interface Hearing {
@@ -20,26 +21,34 @@ export interface Hearing {
  * @throws TundError what the daemon says (NOT_FOUND), DAEMON_UNREACHABLE when it is not there, or no longer; what `hear`
  *   throws
  */
-export async function hearEvents(socketPath: string, { host, hear, signal }: Hearing): Promise<void> {
-  const stream = await open(socketPath, host, signal);
+export async function hearEvents(control: ControlSocket, { host, hear, signal }: Hearing): Promise<void> {
+  const path = routes.watchEvents.url + (host === undefined ? "" : `?host=${encodeURIComponent(host)}`);
+  const stream = await openStream(control, { method: "GET", path }, signal);
   try {
     await hearLines(stream, (line) => hear(JSON.parse(line) as Event));
   } catch (error) {
-    throw error instanceof TundError ? error : unreachable(socketPath, error);
+    throw error instanceof TundError ? error : unreachable(control.path, error);
   } finally {
     stream.destroy();
   }
 }
 
-function open(socketPath: string, host: string | undefined, signal?: AbortSignal): Promise<IncomingMessage> {
-  const path = routes.watchEvents.url + (host === undefined ? "" : `?host=${encodeURIComponent(host)}`);
-  const options = { createConnection: () => connect(socketPath), path, ...(signal && { signal }) };
+/** Asks for what is answered bit by bit. @throws TundError what the daemon says, DAEMON_UNREACHABLE */
+export async function openStream(
+  control: ControlSocket,
+  question: { method: string; path: string },
+  signal?: AbortSignal,
+): Promise<IncomingMessage> {
+  const failed = (error: unknown) => unreachable(control.path, error);
+  const socket = await connectControl(control, { signal }).catch((error: unknown) => {
+    throw failed(error);
+  });
   return new Promise((resolve, reject) => {
-    const asking = request(options, (answer) => {
+    const asking = request({ ...question, createConnection: () => socket }, (answer) => {
       if (answer.statusCode === 200) resolve(answer);
       else receive(answer).then((reply) => reject(refusalOf(reply)), reject);
     });
-    asking.on("error", (error) => reject(unreachable(socketPath, error)));
+    asking.on("error", (error) => reject(failed(error)));
     asking.end();
   });
 }

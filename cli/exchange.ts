@@ -1,15 +1,20 @@
 // One question to the daemon and its answer, while other things go on.
-import { connect } from "node:net";
+import { connectControl } from "./connect-control.ts";
+import type { ControlSocket } from "./control-socket.ts";
 import { Answer, type Question, type Reply, requestOf } from "./http-answer.ts";
 
 /**
  * Asks, on a connection of its own.
  * @param signal ends it
- * @throws Error of the system; with ECONNRESET for an answer that is cut short, and without a code for one that is no HTTP
+ * @throws Error as connectControl(); with ECONNRESET for an answer that is cut short, and without a code for one that is no HTTP
  */
-export function exchange(socketPath: string, question: Question, signal?: AbortSignal): Promise<Reply> {
+export async function exchange(
+  control: ControlSocket,
+  question: Question,
+  signal?: AbortSignal,
+): Promise<Reply> {
+  const socket = await connectControl(control, { signal });
   return new Promise((resolve, reject) => {
-    const socket = connect({ path: socketPath, ...(signal && { signal }) });
     const answer = new Answer();
     socket.setEncoding("latin1");
     socket.on("data", (piece: string) => {

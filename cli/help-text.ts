@@ -6,7 +6,7 @@ import { nearest } from "./nearest.ts";
 import { controlCommands } from "./ssh-spelling.ts";
 
 /** What follows the program's name. */
-export const synopsis = "[--socket PATH] [--json] [-q | -v] VERB ...";
+export const synopsis = "[--socket PATH] [--wait SECONDS] [--json] [-q | -v] VERB ...";
 const usageLine = `Usage: tunctl ${synopsis}`;
 
 /** The command lines that are ssh's own. */

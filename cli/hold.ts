@@ -1,12 +1,11 @@
 // What a master is held by: a connection to the daemon. The master ends with it, whoever has it open.
-import { request } from "node:http";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { spawn } from "node:child_process";
 import { openSync } from "node:fs";
 import { TundError } from "../shared/errors.ts";
 import { HOLD_HEADER, HOLD_PATH, HOLD_PROTOCOL } from "../shared/routes.ts";
-import { receive, refusalOf } from "./client.ts";
-import { unreachable } from "./unreachable.ts";
+import type { ControlSocket } from "./control-socket.ts";
+import { upgrade } from "./upgrade.ts";
 
 export interface Hold {
   id: string;
@@ -14,25 +13,12 @@ export interface Hold {
 }
 
 /** Opens one. @throws TundError DAEMON_UNREACHABLE, or what the daemon says */
-export function openHold(socketPath: string): Promise<Hold> {
-  return new Promise((resolve, reject) => {
-    const asking = request({
-      path: HOLD_PATH,
-      headers: { connection: "Upgrade", upgrade: HOLD_PROTOCOL },
-      // Half-open: our end is what asks for the master's, and the daemon's answer is waited for.
-      createConnection: () => connect({ path: socketPath, allowHalfOpen: true }),
-    });
-    asking.on("upgrade", ({ headers }, socket: Socket) => {
-      const id = headers[HOLD_HEADER];
-      if (typeof id === "string") return resolve({ id, socket });
-      return reject(new TundError("INTERNAL", "the daemon's answer makes no sense"));
-    });
-    asking.on("response", (answer) => {
-      receive(answer).then((reply) => reject(refusalOf(reply)), reject);
-    });
-    asking.on("error", (error) => reject(unreachable(socketPath, error)));
-    asking.end();
-  });
+export async function openHold(control: ControlSocket): Promise<Hold> {
+  const { headers, socket } = await upgrade(control, { path: HOLD_PATH, protocol: HOLD_PROTOCOL });
+  const id = headers[HOLD_HEADER];
+  if (typeof id === "string") return { id, socket };
+  socket.destroy();
+  throw new TundError("INTERNAL", "the daemon's answer makes no sense");
 }
 
 /** Waits for the end of the master. Gives why, if that was nobody's wish. */

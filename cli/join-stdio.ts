@@ -1,13 +1,13 @@
 // stdin and stdout joined to a channel, byte for byte.
-import { request } from "node:http";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { errnoOf, messageOf, TundError } from "../shared/errors.ts";
 import { STDIO_PROTOCOL, stdioPath } from "../shared/routes.ts";
-import { receive, refusalOf } from "./client.ts";
 import type { Context } from "./command.ts";
-import { unreachable } from "./unreachable.ts";
+import type { ControlSocket } from "./control-socket.ts";
+import { onceUnread } from "./unread.ts";
+import { upgrade } from "./upgrade.ts";
 
-type Streams = Pick<Context, "stdin" | "rawStdout">;
+type Streams = Pick<Context, "stdin" | "rawStdout" | "stdoutDescriptor" | "native">;
 
 // How soon it is noticed that the channel is gone, when it had ended before and stdin says nothing.
 const LOOK_EVERY_MS = 200;
@@ -18,37 +18,20 @@ const LOOK_EVERY_MS = 200;
  * @throws TundError what the daemon says of the ticket, DAEMON_UNREACHABLE when it says nothing, CONNECTION_LOST when
  *   the channel breaks
  */
-export async function joinStdio(streams: Streams, socketPath: string, ticket: string): Promise<void> {
-  const socket = await upgrade(socketPath, ticket);
+export async function joinStdio(streams: Streams, control: ControlSocket, ticket: string): Promise<void> {
+  const { socket } = await upgrade(control, { path: stdioPath(ticket), protocol: STDIO_PROTOCOL });
   await join(socket, streams);
-}
-
-function upgrade(path: string, ticket: string): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const asking = request({
-      path: stdioPath(ticket),
-      headers: { connection: "Upgrade", upgrade: STDIO_PROTOCOL },
-      // Half-open: the channel's end must not be ours.
-      createConnection: () => connect({ path, allowHalfOpen: true }),
-    });
-    asking.on("upgrade", (_answer, socket: Socket, head) => {
-      if (head.length > 0) socket.unshift(head);
-      resolve(socket);
-    });
-    asking.on("response", (answer) => {
-      receive(answer).then((reply) => reject(refusalOf(reply)), reject);
-    });
-    asking.on("error", (error) => reject(unreachable(path, error)));
-    asking.end();
-  });
 }
 
 const lost = (error: unknown): TundError =>
   new TundError("CONNECTION_LOST", `the channel broke: ${messageOf(error)}`, { cause: error });
 
 // The only raw bytes of tunctl: they go to stdout as they are, which print.ts never does.
-function join(socket: Socket, { stdin, rawStdout }: Streams): Promise<void> {
+function join(socket: Socket, streams: Streams): Promise<void> {
+  const { stdin, rawStdout } = streams;
   return new Promise((resolve, reject) => {
+    // Nothing may come for long, and then nobody would be told.
+    const stopLooking = onceUnread(streams, () => socket.destroy());
     let flushed: Promise<void> | undefined;
     let watch: NodeJS.Timeout | undefined;
     stdin.on("data", (chunk: Buffer) => {
@@ -65,6 +48,7 @@ function join(socket: Socket, { stdin, rawStdout }: Streams): Promise<void> {
       rawStdout.onceDrained(() => socket.resume());
     });
     socket.on("end", () => {
+      stopLooking();
       flushed = rawStdout.end();
       watch = lookForClose(socket);
     });
@@ -74,6 +58,7 @@ function join(socket: Socket, { stdin, rawStdout }: Streams): Promise<void> {
     });
     socket.on("close", () => {
       clearInterval(watch);
+      stopLooking();
       stdin.destroy(); // it may be open for ever, and nobody reads it any more
       (flushed ?? rawStdout.end()).then(resolve, reject);
     });

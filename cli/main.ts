@@ -2,13 +2,14 @@
 import { closeSync, openSync, readFileSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { homeDirectory } from "../shared/account.ts";
-import { loadNative, nativeFile } from "../shared/native/load.ts";
+import { loadNative, type Native, nativeFile } from "../shared/native/load.ts";
 import { errnoOf, messageOf, TundError } from "../shared/errors.ts";
 import type { Context } from "./command.ts";
 import { descriptor } from "./descriptor.ts";
 import { fail } from "./fail.ts";
 import { quickVerbs } from "./quick-verbs.ts";
 import { runVerb } from "./run-verb.ts";
+import { controlSocketOf } from "./socket.ts";
 
 // Functions and getters below, since making Node's streams costs time that most verbs need not spend.
 const streamOut = () => {
@@ -22,6 +23,9 @@ const stderr = descriptor(
   () => process.stderr,
   () => undefined,
 );
+
+/** undefined: not looked for yet, which takes a moment and is not always needed. */
+const found: { native?: Native | null } = {};
 
 const besideUs = (file: string): string => join(dirname(realpathSync(process.argv[1] ?? "")), file);
 
@@ -63,6 +67,11 @@ const context: Context = {
   onSignal: (called) => {
     for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => called(signal));
   },
+  get native() {
+    found.native ??= loadNative(besideUs(nativeFile(process.platform, process.arch)));
+    return found.native;
+  },
+  stdoutDescriptor: 1,
   get programs() {
     return { node: process.execPath, tund: besideUs("tund.cjs") };
   },
@@ -78,8 +87,7 @@ async function main(argv: readonly string[]): Promise<void> {
     process.exitCode = await run(argv, context);
     return;
   }
-  const native = loadNative(besideUs(nativeFile(process.platform, process.arch)));
-  process.exitCode = await runVerb(argv, context, verbs, native ?? undefined);
+  process.exitCode = await runVerb(argv, context, verbs, { blocks: true, daemonOf: controlSocketOf });
   // All is done and said: what Node would still tidy up takes 1.5 ms.
   if (!stdout.isBehind && !stderr.isBehind) process.exit();
 }

@@ -8,6 +8,8 @@ import { status } from "./commands/status.ts";
 
 const quick: readonly Command[] = [check, list, status];
 
-/** The verbs that a command line is run with if it begins with one of these, or undefined. */
-export const quickVerbs = ([verb]: readonly string[]): readonly Command[] | undefined =>
-  quick.some(({ name }) => name === verb) ? [...quick, help] : undefined;
+/** The verbs that a command line is run with if it begins with one of these, and does not wait for a daemon; or undefined. */
+export const quickVerbs = ([verb, ...rest]: readonly string[]): readonly Command[] | undefined =>
+  quick.some(({ name }) => name === verb) && !rest.some((word) => word.startsWith("--wait"))
+    ? [...quick, help]
+    : undefined;

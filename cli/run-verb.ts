@@ -1,14 +1,14 @@
 // argv → verb → exit code.
 import { TundError } from "../shared/errors.ts";
 import { version as own } from "../shared/version.ts";
-import { type Given, has, type Option, readArguments, usageError, valuesOf } from "./args.ts";
-import type { Connector } from "./blocking-exchange.ts";
+import { type Given, has, type Option, readArguments, usageError } from "./args.ts";
 import type { Client } from "./client.ts";
 import type { Command, Context, Invocation } from "./command.ts";
+import type { ControlSocket } from "./control-socket.ts";
 import { detail, fail, refuse, warn } from "./fail.ts";
 import * as globals from "./global-options.ts";
 import { commandNamed, shortHelp } from "./help-text.ts";
-import { chooseSocket } from "./socket.ts";
+import { waitSeconds } from "./socket.ts";
 
 /** What a command line asks for. */
 export interface Request {
@@ -17,25 +17,32 @@ export interface Request {
   positionals: readonly string[];
 }
 
+/** How a daemon is spoken to. */
+export interface Speaking {
+  /** whether a verb does nothing else while it asks */
+  blocks: boolean;
+  /** where the daemon is; once it answers, if that is to be waited for */
+  daemonOf: (context: Context, given: readonly Given[]) => ControlSocket | Promise<ControlSocket>;
+}
+
 /**
  * Runs one command line (without node and the script) of a verb.
  * @param verbs those that it can be, and `help`
- * @param connector for verbs that do nothing else while they ask
  * @returns the exit code; never throws
  */
 export const runVerb = (
   argv: readonly string[],
   context: Context,
   verbs: readonly Command[],
-  connector?: Connector,
-): Promise<number> => runRequest(() => read(argv, verbs), context, verbs, connector);
+  speaking: Speaking,
+): Promise<number> => runRequest(() => read(argv, verbs), context, verbs, speaking);
 
 /** Runs what `requested` gives; undefined where there is no verb. Gives the exit code; never throws. */
 export async function runRequest(
   requested: () => Request | undefined,
   context: Context,
   verbs: readonly Command[],
-  connector?: Connector,
+  speaking: Speaking,
 ): Promise<number> {
   let request: Request | undefined;
   try {
@@ -44,7 +51,7 @@ export async function runRequest(
     return fail(context, error);
   }
   if (request === undefined) return refuse(context, shortHelp(verbs));
-  return perform(request, context, verbs, connector);
+  return perform(request, context, verbs, speaking);
 }
 
 // Gives undefined when there is no verb.
@@ -100,9 +107,9 @@ async function perform(
   { command, given, positionals }: Request,
   context: Context,
   verbs: readonly Command[],
-  connector?: Connector,
+  { blocks, daemonOf }: Speaking,
 ): Promise<number> {
-  const link: { client?: Client } = {};
+  const link: { client?: Client; daemon?: ControlSocket | Promise<ControlSocket> } = {};
   const invocation: Invocation = {
     context,
     given,
@@ -111,9 +118,9 @@ async function perform(
     quiet: has(given, globals.quiet),
     verbose: has(given, globals.verbose),
     commands: verbs,
-    socketPath: () => chooseSocket(context, valuesOf(given, globals.socket).at(-1)),
+    daemon: async () => (link.daemon ??= daemonOf(context, given)),
     async call(verb, input) {
-      link.client ??= await open(invocation, connector);
+      link.client ??= await open(invocation, blocks);
       return link.client.call(verb, input);
     },
   };
@@ -130,14 +137,15 @@ async function perform(
 }
 
 // Loaded here, since `version`, `help` and mistakes need none.
-async function open(invocation: Invocation, connector?: Connector): Promise<Client> {
+async function open(invocation: Invocation, blocks: boolean): Promise<Client> {
   const { Client } = await import("./client.ts");
-  const socketPath = invocation.socketPath();
-  detail(invocation, `speaking to tund on ${socketPath}`);
-  return new Client(socketPath, { connector });
+  const control = await invocation.daemon();
+  detail(invocation, `speaking to tund on ${control.path}`);
+  return new Client(control, { blocks });
 }
 
-function refuseMisuse({ name, most }: Command, { positionals, quiet, verbose }: Invocation): void {
+function refuseMisuse({ name, most }: Command, { given, positionals, quiet, verbose }: Invocation): void {
+  waitSeconds(given);
   if (quiet && verbose) throw usageError("-q and -v exclude each other");
   const tooMany = positionals[most];
   if (tooMany !== undefined) throw usageError(`unexpected argument '${tooMany}' (see 'tunctl help ${name}')`);

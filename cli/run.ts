@@ -3,9 +3,12 @@ import { has, usageError, valuesOf } from "./args.ts";
 import type { Context } from "./command.ts";
 import * as globals from "./global-options.ts";
 import { commandNamed } from "./help-text.ts";
-import { helpOn, readFor, type Request, runRequest, runVerb } from "./run-verb.ts";
+import { helpOn, readFor, type Request, runRequest, runVerb, type Speaking } from "./run-verb.ts";
 import { isDashM, isDashO, isDashW, toward } from "./ssh-spelling.ts";
 import { verbs } from "./verbs.ts";
+import { daemonOf } from "./wait-for-daemon.ts";
+
+const speaking: Speaking = { blocks: false, daemonOf };
 
 /** Runs one command line (without node and the script) in a context. Gives the exit code; never throws. */
 export async function run(argv: readonly string[], context: Context): Promise<number> {
@@ -14,8 +17,8 @@ export async function run(argv: readonly string[], context: Context): Promise<nu
   const isVerb = verbs.some(({ name }) => name === argv[0]);
   if (!isVerb && isDashO(argv)) return runDashO(argv, context);
   if (!isVerb && isDashM(argv)) return runDashM(argv, context);
-  if (!isVerb && isDashW(argv)) return runRequest(() => readDashW(argv), context, verbs);
-  return runVerb(argv, context, verbs);
+  if (!isVerb && isDashW(argv)) return runRequest(() => readDashW(argv), context, verbs, speaking);
+  return runVerb(argv, context, verbs, speaking);
 }
 
 async function answerTab(argv: readonly string[], context: Context): Promise<number> {

@@ -7,6 +7,7 @@ import { ownAccount } from "../shared/account.ts";
 import { TundError } from "../shared/errors.ts";
 import { SYSTEM_SOCKET } from "../shared/socket-path.ts";
 import type { Invocation } from "./command.ts";
+import type { ControlSocket } from "./control-socket.ts";
 
 const runProgram = promisify(execFile);
 
@@ -38,7 +39,7 @@ export async function setUp(invocation: Invocation, scope: Scope): Promise<SetUp
   if (scope === "user") await reachable(systemctl);
   const runtime = context.env["XDG_RUNTIME_DIR"] || `/run/user/${uid}`;
   const socket = scope === "system" ? SYSTEM_SOCKET : join(runtime, "tund", "tund.sock");
-  await refuseRival(systemctl, socket);
+  await refuseRival(systemctl, { path: socket, native: context.native });
   const written = writeUnits(invocation, scope);
   if (scope === "system") await must("systemd-sysusers", []);
   await systemctl("daemon-reload");
@@ -80,15 +81,15 @@ async function reachable(systemctl: Systemctl): Promise<void> {
 }
 
 // systemd would take the path from a daemon that somebody started by hand, and leave it running without one.
-async function refuseRival(systemctl: Systemctl, socket: string): Promise<void> {
-  if (!existsSync(socket)) return;
+async function refuseRival(systemctl: Systemctl, control: ControlSocket): Promise<void> {
+  if (!existsSync(control.path)) return;
   const isServed = await systemctl("is-active", "tund.socket", "tund.service").then(
     () => true,
     (error: TundError) => /^active$/m.test((error.cause as { stdout?: string }).stdout ?? ""),
   );
   if (isServed) return;
   const { Client } = await import("./client.ts");
-  const running = await new Client(socket).call("getStatus", {}).catch(() => undefined);
+  const running = await new Client(control).call("getStatus", {}).catch(() => undefined);
   if (running !== undefined)
     throw failed(
       `a tund that systemd did not start runs already (pid ${running.daemon.pid}): end it with 'kill ${running.daemon.pid}' first; its forwards are saved`,

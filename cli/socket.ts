@@ -1,8 +1,20 @@
 // Which control socket to speak to.
 import { existsSync } from "node:fs";
 import { maxSocketPath, socketPaths, SYSTEM_SOCKET } from "../shared/socket-path.ts";
-import { usageError } from "./args.ts";
+import { type Given, secondsOf, usageError, valuesOf } from "./args.ts";
 import type { Context } from "./command.ts";
+import type { ControlSocket } from "./control-socket.ts";
+import { socket, wait } from "./global-options.ts";
+
+/** The control socket of a command line. @throws TundError INVALID_REQUEST as chooseSocket() */
+export const controlSocketOf = (context: Context, given: readonly Given[]): ControlSocket => ({
+  path: chooseSocket(context, valuesOf(given, socket).at(-1)),
+  native: context.native,
+});
+
+/** How long to wait for a daemon, in seconds. @throws TundError INVALID_REQUEST */
+export const waitSeconds = (given: readonly Given[]): number =>
+  secondsOf(given, wait, { least: 0, most: 86_400 }) ?? 0;
 
 /**
  * Chooses the control socket: the one that was asked for, else the first that exists of the user's own and then the

@@ -1,24 +1,47 @@
 // Starts a daemon where none answers, for whoever is used to `ssh` needing none.
 import { spawn } from "node:child_process";
 import { mkdirSync, openSync, closeSync } from "node:fs";
-import { connect } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { errnoOf, TundError } from "../shared/errors.ts";
 import { stateDirectory } from "../shared/socket-path.ts";
 import type { Context } from "./command.ts";
+import { connectControl } from "./connect-control.ts";
+import type { ControlSocket } from "./control-socket.ts";
+import { type Hold, openHold } from "./hold.ts";
+import { unreachable } from "./unreachable.ts";
 
 const START_DEADLINE_MS = 15_000;
 const LOOK_EVERY_MS = 20;
 
+/**
+ * Opens a hold of a daemon, which is started if there is none.
+ * @throws TundError DAEMON_UNREACHABLE when it does not come up, or what it says
+ */
+export async function holdOfOurs(context: Context, control: ControlSocket): Promise<Hold> {
+  const deadline = performance.now() + START_DEADLINE_MS;
+  for (;;) {
+    await ensureDaemon(context, control);
+    try {
+      return await openHold(control);
+    } catch (error) {
+      // One that had nothing to do has just ended.
+      const hasGone = error instanceof TundError && error.code === "DAEMON_UNREACHABLE";
+      if (!hasGone || performance.now() > deadline) throw error;
+    }
+    await sleep(LOOK_EVERY_MS);
+  }
+}
+
 /** Makes sure that a daemon answers on a control socket. @throws TundError DAEMON_UNREACHABLE when it does not come up */
-export async function ensureDaemon(context: Context, socketPath: string): Promise<void> {
-  if (await answers(socketPath)) return;
+async function ensureDaemon(context: Context, control: ControlSocket): Promise<void> {
+  if (await answers(control)) return;
   const state = stateDirectory(context.env, context.home);
   const log = join(state, "tund.log");
   mkdirSync(state, { recursive: true, mode: 0o700 });
   const output = openSync(log, "a", 0o600);
-  const daemon = spawn(context.programs.node, [context.programs.tund], {
-    env: { ...context.env, TUND_SOCKET: socketPath },
+  const daemon = spawn(context.programs.node, [context.programs.tund, "--while-held", "60"], {
+    env: { ...context.env, TUND_SOCKET: control.path },
     stdio: ["ignore", output, output],
     detached: true, // it outlives whoever wanted it first
     cwd: "/",
@@ -28,26 +51,21 @@ export async function ensureDaemon(context: Context, socketPath: string): Promis
   daemon.once("exit", () => (ended = true));
   daemon.once("error", () => (ended = true));
   const deadline = performance.now() + START_DEADLINE_MS;
-  while (!(await answers(socketPath))) {
+  while (!(await answers(control))) {
     // Another one may have been quicker: then that one answers.
-    if ((ended && !(await answers(socketPath))) || performance.now() > deadline)
-      throw new TundError("DAEMON_UNREACHABLE", `tund did not come up on ${socketPath}: ${log} says why`);
-    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    if ((ended && !(await answers(control))) || performance.now() > deadline)
+      throw new TundError("DAEMON_UNREACHABLE", `tund did not come up on ${control.path}: ${log} says why`);
+    await sleep(LOOK_EVERY_MS);
   }
   daemon.unref();
 }
 
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const probe = connect(path);
-    probe.once("connect", () => (probe.destroy(), resolve(true)));
-    probe.once("error", (error) => {
-      const isNobody = ["ENOENT", "ENOTDIR", "ECONNREFUSED"].includes(errnoOf(error) ?? "");
-      if (isNobody) resolve(false);
-      else
-        reject(
-          new TundError("DAEMON_UNREACHABLE", `cannot speak to the daemon on ${path}: ${error.message}`),
-        );
-    });
-  });
+async function answers(control: ControlSocket): Promise<boolean> {
+  try {
+    (await connectControl(control)).destroy();
+    return true;
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR", "ECONNREFUSED"].includes(errnoOf(error) ?? "")) return false;
+    throw unreachable(control.path, error);
+  }
 }

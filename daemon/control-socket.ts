@@ -1,6 +1,6 @@
 // Claims the control socket: 0600 in a directory of 0700, and never two daemons on one path.
 import { once } from "node:events";
-import { chmodSync, mkdirSync, statSync } from "node:fs";
+import { chmodSync, fstatSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { get } from "node:http";
 import type { Server } from "node:net";
 import { dirname } from "node:path";
@@ -17,23 +17,71 @@ import {
 const STATUS_DEADLINE_MS = 2000;
 const MOST_STATUS = 4096; // characters
 
+/** A socket that systemd listens on for the daemon (sd_listen_fds(3)). */
+interface Given {
+  fd: number;
+  /** whether the kernel is asked who connects */
+  knowsPeers: boolean;
+}
+
 /**
  * Listens on the control socket.
- * @param given the descriptor of one that systemd listens on
+ * @param given one that systemd listens on
  * @throws Error of one line
  */
 export const listenForControl = (
   server: Server,
   path: string,
-  given: number | undefined,
+  given: Given | undefined,
 ): Promise<PlacedSocket> =>
   given === undefined ? claimControlSocket(server, path) : inheritControlSocket(server, given, path);
 
-/** Takes over the control socket that systemd listens on: its file is systemd's, and stays. */
-async function inheritControlSocket(server: Server, fd: number, path: string): Promise<PlacedSocket> {
+/** Takes over the control socket that systemd listens on: its file is systemd's, and stays. @throws Error of one line */
+async function inheritControlSocket(
+  server: Server,
+  { fd, knowsPeers }: Given,
+  path: string,
+): Promise<PlacedSocket> {
+  const refused = (why: string, cause?: unknown) =>
+    new Error(`the control socket that was passed as descriptor ${fd} ${why}`, { cause });
+  const open = publicity(fd, path, knowsPeers); // before Node has it, and may have closed it
+  const listens = once(server, "listening").catch((error: unknown) => {
+    throw refused(NO_STREAM, error);
+  });
   server.listen({ fd });
-  await once(server, "listening");
+  // Whatever Node can listen on is TCP, whose addresses it tells, or a stream of AF_UNIX. Nobody has been accepted so far.
+  const why = server.address() === null ? open : NO_STREAM;
+  if (why !== null) {
+    server.close();
+    listens.catch(() => undefined); // told already
+    throw refused(why);
+  }
+  await listens;
   return { path, release: () => undefined };
+}
+
+const PATH = "give ListenStream= a path";
+const NO_STREAM = `is no Unix stream socket: ${PATH}`;
+
+/** Why others could come in, or null. Where the kernel is not asked who they are, the modes of socket and directory keep them out. */
+function publicity(fd: number, path: string, knowsPeers: boolean): string | null {
+  if (knowsPeers) return null;
+  const bound = boundPath(fd, path);
+  const unasked = "without the compiled file nobody is asked who they are";
+  if (!bound.startsWith("/")) return `has no path that can be told, and ${unasked}: ${PATH}`;
+  const isOpen = [bound, dirname(bound)].every((one) => (statSync(one).mode & 0o077) !== 0);
+  return isOpen ? `is open to others at ${bound}, and ${unasked}: set SocketMode=0600` : null;
+}
+
+/** Where a descriptor's socket is bound: its path, `@...` in the abstract namespace, and empty where it is not told. */
+function boundPath(fd: number, path: string): string {
+  if (process.platform !== "linux") return path; // without an abstract namespace it has one
+  const inode = String(fstatSync(fd).ino);
+  const sockets = readFileSync("/proc/self/net/unix", "utf8").split("\n");
+  const found = sockets
+    .map((line) => /^(?:\S+ +){6}(\d+) (.*)$/.exec(line))
+    .find((one) => one?.[1] === inode);
+  return found?.[2] ?? "";
 }
 
 /**

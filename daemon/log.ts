@@ -4,7 +4,7 @@ import { type Logger, pino } from "pino";
 import type { Clock } from "../shared/clock.ts";
 import { TundError } from "../shared/errors.ts";
 import type { Log } from "../shared/log.ts";
-import { visibleLine, visibleLines } from "../shared/visible.ts";
+import { visibleInJson, visibleLine, visibleLines } from "../shared/visible.ts";
 import type { Native } from "../shared/native/load.ts";
 import type { Config } from "./config.ts";
 import { MOST_TEXT, errorRecord } from "./logging/error-record.ts";
@@ -43,7 +43,7 @@ export async function createLog(
     log.warn({ lost: lines }, `${lines} lines of the log were lost: ${why}`);
   const queue = new LogQueue({ sink, clock, onLost });
   const repeats = new Repeats(clock);
-  const format = logFormat === "pretty" ? await prettyFormat() : (line: string) => line;
+  const format = logFormat === "pretty" ? await prettyFormat() : visibleInJson;
   const write = (line: string): void => queue.write(format(line));
   const log = new BoundedLog(pino(options, { write }), { repeats, faults: new WeakSet() });
   return {

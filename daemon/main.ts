@@ -12,6 +12,7 @@ import { messageOf } from "../shared/errors.ts";
 import type { Log } from "../shared/log.ts";
 import type { Finding } from "../shared/logins.ts";
 import { version } from "../shared/version.ts";
+import { visibleLine } from "../shared/visible.ts";
 import { type Config, loadConfig, muxDirectory, systemdVariables } from "./config.ts";
 import { listenForControl } from "./control-socket.ts";
 import { descriptorLimit, Descriptors } from "./descriptors.ts";
@@ -22,6 +23,7 @@ import { letGoOfHungUp } from "./hangup.ts";
 import { helpText } from "./help.ts";
 import { createLog, type Logging, sayOnStderr } from "./log.ts";
 import { makeApi } from "./make-api.ts";
+import { exitWhenIdle, idleExitMs } from "./masters/idle-exit.ts";
 import type { Registry } from "./masters/registry.ts";
 import { makeRegistry } from "./make-registry.ts";
 import { CurrentHost } from "./ssh/current-host.ts";
@@ -54,8 +56,9 @@ interface Ending {
 }
 
 async function main(ending: Ending): Promise<void> {
-  const [argument] = process.argv.slice(2);
-  if (argument !== undefined) return answer(argument);
+  const argv = process.argv.slice(2);
+  const idleMs = idleExitMs(argv);
+  if (argv[0] !== undefined && idleMs === null) return answer(argv[0]);
   const { config, native, logging, outside } = await prepare();
   Object.assign(ending, { native, logging, outside });
   const { log } = logging;
@@ -92,14 +95,12 @@ async function main(ending: Ending): Promise<void> {
   service.ready(registry);
   log.info({ socket: socket.path, pid: process.pid, version }, "tund is ready");
   void warnOf(around, log);
-  const network = verifyWithNetwork(registry, log);
-  const giveBack = () => native?.trimMemory();
-  const memory = watchMemory({ clock, processorMs: usedMs, giveBack });
+  const watches = watchMachine(registry, native, log);
   onReload(service, registry, log);
-  const stop = async (signal: NodeJS.Signals) => {
-    log.info({ signal }, "stopping: no new connections; established ones have 5 s");
+  const stop = async (why: object) => {
+    log.info(why, "stopping: no new connections; established ones have 5 s");
     service.stopping(registry);
-    for (const watch of [network, memory]) watch.stop();
+    for (const watch of watches) watch.stop();
     served?.close();
     await registry.close(DRAIN_MS);
     keyRing.close();
@@ -110,7 +111,8 @@ async function main(ending: Ending): Promise<void> {
     log.info({}, "stopped");
     leave(0, ending);
   };
-  onSignals(stop, ending);
+  const exit = onSignals(stop, ending);
+  if (idleMs !== null) exitWhenIdle({ registry, server: app.server, afterMs: idleMs, clock, exit });
 }
 
 // Everything that is before the first object of the daemon's own.
@@ -127,6 +129,11 @@ async function prepare() {
   onWarnings(logging.log);
   return { config, native, logging, outside: makeOutside(startsChildren(native), clock, threads) };
 }
+
+const watchMachine = (registry: Registry, native: Native | null, log: Log) => [
+  verifyWithNetwork(registry, log),
+  watchMemory({ clock, processorMs: usedMs, giveBack: () => native?.trimMemory() }),
+];
 
 const verifyWithNetwork = (registry: Registry, log: Log) =>
   watchNetwork({
@@ -179,18 +186,22 @@ const makeKeyRing = (
   return new KeyRing({ ...agent, parser: besideUs("key-parser.cjs"), files, log });
 };
 
-// The first signal asks for an orderly end; a second one means it.
-function onSignals(stop: (signal: NodeJS.Signals) => Promise<void>, ending: Ending): void {
+// The first signal asks for an orderly end, which what is given does too; a second one means it.
+function onSignals(stop: (why: object) => Promise<void>, ending: Ending): (why: object) => void {
   let stopping = false;
+  const begin = (why: object): void => {
+    stopping = true;
+    stop(why).catch((error: unknown) => {
+      ending.logging?.log.error({ err: error }, "cannot stop in order");
+      leave(1, ending);
+    });
+  };
   for (const signal of ["SIGTERM", "SIGINT"] as const)
     process.on(signal, () => {
       if (stopping) leave(signal === "SIGINT" ? 130 : 143, ending);
-      stopping = true;
-      stop(signal).catch((error: unknown) => {
-        ending.logging?.log.error({ err: error }, "cannot stop in order");
-        leave(1, ending);
-      });
+      begin({ signal });
     });
+  return (why) => (stopping ? undefined : begin(why));
 }
 
 interface Blaming {
@@ -239,7 +250,9 @@ function answer(argument: string): void {
   if (argument === "--help" || argument === "-h") process.stdout.write(helpText);
   else if (argument === "--version" || argument === "-V") process.stdout.write(`tund ${version}\n`);
   else {
-    process.stderr.write(`tund: unknown argument '${argument}': it takes none; see tund --help\n`);
+    process.stderr.write(
+      `tund: unknown argument '${visibleLine(argument)}': it takes none; see tund --help\n`,
+    );
     process.exitCode = 2;
   }
 }
@@ -247,6 +260,6 @@ function answer(argument: string): void {
 const ending: Ending = { native: null, logging: null, outside: null };
 main(ending).catch((error: unknown) => {
   ending.logging?.flush();
-  sayOnStderr(`tund: ${messageOf(error)}\n`);
+  sayOnStderr(`tund: ${visibleLine(messageOf(error))}\n`);
   leave(1, ending);
 });

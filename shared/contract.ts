@@ -40,8 +40,16 @@ const HostParams = Type.Object({ host: Host }, strict);
 const IdParams = Type.Object({ id: Type.String({ minLength: 1, maxLength: 64 }) }, strict);
 const HostQuery = Type.Object({ host: Type.Optional(Host) }, strict);
 
-const ConnectRequest = Type.Object(
-  { connection: Type.Optional(ConnectionOptions), caller: Type.Optional(CallerNote) },
+const TimeoutSeconds = Type.Optional(
+  Type.Integer({ minimum: 1, maximum: 86_400, description: "give up, and leave none, after that long" }),
+);
+
+export const ConnectRequest = Type.Object(
+  {
+    connection: Type.Optional(ConnectionOptions),
+    caller: Type.Optional(CallerNote),
+    timeoutSeconds: TimeoutSeconds,
+  },
   { ...strict, $id: "ConnectRequest" },
 );
 
@@ -57,9 +65,7 @@ export const OpenRequest = Type.Object(
     wait: Type.Optional(
       Type.Boolean({ description: "false: answer when they are recorded; the daemon keeps trying" }),
     ),
-    timeoutSeconds: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 86_400, description: "give up, and leave none, after that long" }),
-    ),
+    timeoutSeconds: TimeoutSeconds,
     onDemand: Type.Optional(
       Type.Boolean({ description: "listen now, and dial the master when the first connection comes" }),
     ),
@@ -269,6 +275,7 @@ export const contract = {
   },
 } as const satisfies Record<Verb, RouteSchema>;
 
+export type ConnectRequest = Static<typeof ConnectRequest>;
 export type OpenRequest = Static<typeof OpenRequest>;
 export type StdioRequest = Static<typeof StdioRequest>;
 export type Resolved = Static<typeof Resolved>;

@@ -3,8 +3,9 @@
 // Printable ASCII, which is nearly all there is: the next expression takes a millisecond to compile.
 const ORDINARY = /^[\u0020-\u007e]*$/;
 // Control characters (C0, DEL, C1), formatting ones (bidirectional overrides, of no width), lone surrogates, what Unicode
-// has not assigned, line separators, and what is not to be shown; but for the variation selectors of pictures.
-const UNSEEN = /(?![\ufe0e\ufe0f])[\p{Cc}\p{Cf}\p{Cs}\p{Cn}\p{Zl}\p{Zp}\p{DI}]/gu;
+// has not assigned, line separators, and what is not to be shown; but for the variation selector of a picture.
+const UNSEEN =
+  /(?!(?<=\p{Extended_Pictographic})[\ufe0e\ufe0f])[\p{Cc}\p{Cf}\p{Cs}\p{Cn}\p{Zl}\p{Zp}\p{DI}]/gu;
 
 const octal = (char: string): string =>
   Array.from(Buffer.from(char), (byte) => `\\${byte.toString(8).padStart(3, "0")}`).join("");
@@ -29,7 +30,11 @@ export const visibleLine = (text: string): string =>
 
 /** JSON in which nothing but printable characters stands: JSON.stringify escapes no more than it has to. */
 export const visibleJson = (value: unknown, indent = 2): string =>
-  JSON.stringify(value, undefined, indent).replaceAll(/[^\n\u0020-\u007e]+/g, (text) =>
+  visibleInJson(JSON.stringify(value, undefined, indent));
+
+/** The same JSON, with what cannot be seen escaped: it can only stand in strings. */
+export const visibleInJson = (json: string): string =>
+  json.replaceAll(/[^\n\u0020-\u007e]+/g, (text) =>
     text.replaceAll(UNSEEN, (char) =>
       Array.from({ length: char.length }, (_, at) => unicode(char.charCodeAt(at))).join(""),
     ),

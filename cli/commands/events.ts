@@ -2,6 +2,7 @@ import { TundError } from "../../shared/errors.ts";
 import type { Event, Forward, Master } from "../../shared/records.ts";
 import type { Command, Invocation } from "../command.ts";
 import { print, printLine } from "../print.ts";
+import { onceUnread } from "../unread.ts";
 
 /** Prints changes as they happen. */
 export const events: Command = {
@@ -29,7 +30,16 @@ Examples:
       if (event.type !== "overrun") return true;
       throw new TundError("INTERNAL", "this reader was too slow, and has missed events");
     };
-    await hearEvents(invocation.socketPath(), { host, hear });
+    const unread = new AbortController();
+    const stop = onceUnread(invocation.context, () => unread.abort());
+    try {
+      await hearEvents(await invocation.daemon(), { host, hear, signal: unread.signal });
+    } catch (error) {
+      // As with the next line that is printed: whoever read it (`| head -1`) has seen enough.
+      if (!unread.signal.aborted) throw error;
+    } finally {
+      stop();
+    }
   },
 };
 

@@ -37,6 +37,6 @@ Examples:
     );
     // Loaded here, since no other verb needs it.
     const { joinStdio } = await import("../join-stdio.ts");
-    await joinStdio(context, invocation.socketPath(), ticket);
+    await joinStdio(context, await invocation.daemon(), ticket);
   },
 };

@@ -48,7 +48,7 @@ Examples:
       return false;
     };
     try {
-      await hearEvents(invocation.socketPath(), { hear, ...(late && { signal: late }) });
+      await hearEvents(await invocation.daemon(), { hear, ...(late && { signal: late }) });
     } catch (error) {
       if (!late?.aborted) throw error;
       throw new TundError("TIMEOUT", `${word} was not ${target?.state ?? "there"} within ${seconds} s`);

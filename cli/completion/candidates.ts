@@ -77,7 +77,7 @@ async function live({ place, context }: World): Promise<Live> {
   try {
     const asked = valuesOf(place.given, socket).find((path) => path !== "");
     const path = chooseSocket(context, asked && fromHome(asked, context));
-    const client = new Client(path, { signal: AbortSignal.timeout(DEADLINE_MS) });
+    const client = new Client({ path, native: context.native }, { signal: AbortSignal.timeout(DEADLINE_MS) });
     const [{ masters }, { forwards }] = await Promise.all([
       client.call("listMasters", {}),
       client.call("listForwards", { querystring: {} }),

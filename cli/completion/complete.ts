@@ -1,5 +1,6 @@
 // `tunctl __complete N WORD...`: what can stand in place of WORD number N (from 0), for the scripts of `tunctl completion`.
 // Answers with a line that says what follows, `words` or `files`, and then a word and what it is a line, with a tab between.
+import { visible, visibleLine } from "../../shared/visible.ts";
 import type { Command, Context } from "../command.ts";
 import { candidatesFor, type Candidate } from "./candidates.ts";
 import { placeOf } from "./place.ts";
@@ -23,8 +24,8 @@ export async function complete(
   return 0;
 }
 
-// A word that would break its line or speak to the terminal cannot be offered, and one that is there already need not be.
+// A word that would break its line, or not be seen as it is, cannot be offered, and one that is there already need not be.
 const linesOf = (candidates: readonly Candidate[], positionals: readonly string[]): string[] =>
   candidates
-    .filter(({ word }) => !/[\u0000-\u001f\u007f-\u009f]/.test(word) && !positionals.includes(word))
-    .map(({ word, about }) => `${word}\t${about.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, " ")}`);
+    .filter(({ word }) => visible(word) === word && !positionals.includes(word))
+    .map(({ word, about }) => `${word}\t${visibleLine(about)}`);

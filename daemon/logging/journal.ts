@@ -1,5 +1,6 @@
 // The log as journald takes it (systemd.journal-fields(7)): a datagram of fields a line, so that they can be searched for.
 import type { Native } from "../../shared/native/load.ts";
+import { visibleJson, visibleLine } from "../../shared/visible.ts";
 import { codeOf, type Done, type Sink } from "./sink.ts";
 
 /** Where journald listens. */
@@ -65,6 +66,6 @@ function fieldsOf({ msg, host, ...rest }: Record<string, unknown>, priority: num
   return fields.map(([name, value]) => `${name.replaceAll(/[^A-Z0-9_]/g, "_")}=${plain(value)}\n`).join("");
 }
 
-// A newline would begin another field.
+// A newline would begin another field, and what journalctl shows is read at a terminal.
 const plain = (value: unknown): string =>
-  (typeof value === "string" ? value : JSON.stringify(value)).replaceAll("\n", " ");
+  typeof value === "string" ? visibleLine(value) : visibleJson(value, 0);

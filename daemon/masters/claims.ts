@@ -17,9 +17,13 @@ export interface Wanted {
   member?: Member;
   /** whether a new master dials now, or when it is needed */
   start?: "connecting" | "idle";
+  /** it is to lead to others */
+  isHop?: boolean;
 }
 
 export class Claims {
+  /** Whether a host has ever been wanted for more than to lead to others, or to be a holder's own. */
+  isUsed = false;
   readonly #roster: Roster;
 
   constructor(roster: Roster) {
@@ -96,6 +100,7 @@ export class Claims {
    */
   async acquire(host: string, given: ConnectionOptions | undefined, wanted: Wanted): Promise<Named> {
     const { transaction, start = "connecting" } = wanted;
+    this.#noteUse(host, wanted);
     const { suspects } = this.#roster;
     this.#roster.refuseWhenClosing();
     const standing = this.#roster.names.get(host);
@@ -122,6 +127,11 @@ export class Claims {
     }
     void this.#roster.placeMux(host); // not waited for: who comes now is to be with the master when it dials
     return named;
+  }
+
+  #noteUse(host: string, { isHop = false }: Wanted): void {
+    const held = this.#roster.names.get(host)?.master.held ?? null;
+    this.isUsed ||= !isHop && held === null;
   }
 
   // What ssh_config means for a host. When it is told what options the host is connected with now, they may be others by then.

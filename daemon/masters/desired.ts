@@ -8,7 +8,7 @@ import type { Store } from "../store.ts";
 import type { Named } from "./names.ts";
 import type { Roster } from "./roster.ts";
 import { isOver } from "./state.ts";
-import { Transaction } from "./transaction.ts";
+import { type Deadline, Transaction } from "./transaction.ts";
 
 /** What is not wanted any longer. */
 interface Dropped {
@@ -64,17 +64,23 @@ export class Desired {
   /**
    * Carries a command out: what it changes counts once it is answered, and is taken back here and on disk if it is not.
    * @param given ended by whoever answers; without one it is answered when this settles
-   * @throws what `act` throws, and as transaction.check()
+   * @throws what `act` throws, and as transaction.check(); TIMEOUT
    */
   async carryOut<T>(
     given: Transaction | undefined,
     act: (transaction: Transaction) => Promise<T>,
+    deadline?: Deadline,
   ): Promise<T> {
     const transaction = given ?? new Transaction();
     transaction.enlist({ rollback: () => this.#settle() });
-    const result = await transaction.run(() => act(transaction));
-    if (given === undefined) transaction.commit();
-    return result;
+    const inTime = deadline && transaction.expireIn(deadline, this.#clock);
+    try {
+      const result = await transaction.run(() => act(transaction));
+      if (given === undefined) transaction.commit();
+      return result;
+    } finally {
+      inTime?.();
+    }
   }
 
   // A command was taken back: what it had saved, or another one with it, goes too; in time, if the disk is full now.

@@ -38,6 +38,13 @@ export class Holding {
     this.#options = options;
   }
 
+  /** Whom there are masters for: others once a host was wanted by anybody else than its holder. */
+  get occupants(): "others" | "holders" | "nobody" {
+    const { claims, masters } = this.#options.house.roster;
+    if (claims.isUsed) return "others";
+    return masters.length > 0 ? "holders" : "nobody";
+  }
+
   /** Opens a hold, on which one master may be made. When it is let go of, its master ends. */
   open(onOver: OnOver): { id: string; letGo: () => void } {
     const id = randomBytes(18).toString("base64url");

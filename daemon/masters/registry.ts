@@ -1,8 +1,13 @@
 // All masters and what they carry, in the API's own verbs: all that the control API (or whatever else drives tund) sees.
 import type { Socket } from "node:net";
-import type { CancelRequest, OpenRequest, Resolved, StdioRequest } from "../../shared/contract.ts";
+import type {
+  CancelRequest,
+  ConnectRequest,
+  OpenRequest,
+  Resolved,
+  StdioRequest,
+} from "../../shared/contract.ts";
 import type { Held, HoldRequest } from "../../shared/holds.ts";
-import type { CallerNote } from "../../shared/logins.ts";
 import type {
   Check,
   ConnectionOptions,
@@ -113,17 +118,18 @@ export class Registry {
    */
   connect(
     host: string,
-    { connection, caller }: { connection?: ConnectionOptions; caller?: CallerNote } = {},
+    { connection, caller, timeoutSeconds: seconds }: ConnectRequest = {},
     given?: Transaction,
   ): Promise<MasterRecord> {
-    return this.#desired.carryOut(given, async (transaction) => {
+    const act = async (transaction: Transaction) => {
       const member = this.conversations.member(caller, host, transaction.signal);
       const named = await this.#roster.claims.readyAnew(host, connection, { member, transaction });
       if (connection?.controlPath !== undefined) this.#roster.names.refuseMuxTrouble(host);
       await openConfigured(named, true, this.#house, transaction);
       await this.#desired.keep(named, transaction);
       return named.master.snapshot();
-    });
+    };
+    return this.#desired.carryOut(given, act, { seconds, undone: `${host} was not connected` });
   }
 
   /** Keeps a host connected because the configuration says so, whether or not it can be reached now. */
@@ -202,13 +208,9 @@ export class Registry {
   /** What ssh_config means for a host; nothing is dialled. @throws TundError HOST_CONFIG_FAILED, SSH_NOT_FOUND, UNSUPPORTED */
   async resolve(host: string, options?: ConnectionOptions): Promise<Resolved> {
     const { hostname, user, port, controlPath, forwarding } = await this.#options.resolve(host, options);
-    const {
-      configured: forwards,
-      clearAll: clearAllForwardings,
-      exitOnFailure: exitOnForwardFailure,
-    } = forwarding;
+    const { configured: forwards, clearAll, exitOnFailure } = forwarding;
     const reached = { host, hostname, user, port, controlPath };
-    return { ...reached, forwards, clearAllForwardings, exitOnForwardFailure };
+    return { ...reached, forwards, clearAllForwardings: clearAll, exitOnForwardFailure: exitOnFailure };
   }
 
   /** Every forward, or those of one master. @throws TundError NOT_FOUND */
@@ -226,11 +228,13 @@ export class Registry {
 
   /** Sets up forwards, all or none; an identical one that stands is taken as it is. @throws TundError why not */
   openForwards(request: OpenRequest, given?: Transaction): Promise<ForwardRecord[]> {
-    return this.#desired.carryOut(given, async (transaction) => {
-      const member = this.conversations.member(request.caller, request.host, transaction.signal);
+    const { host, caller, timeoutSeconds: seconds } = request;
+    const act = async (transaction: Transaction) => {
+      const member = this.conversations.member(caller, host, transaction.signal);
       const opened = await openRequested(request, member, this.#house, transaction);
       return opened.map((forward) => forward.snapshot());
-    });
+    };
+    return this.#desired.carryOut(given, act, { seconds, undone: `no forward was set up on ${host}` });
   }
 
   /**

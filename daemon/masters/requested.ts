@@ -14,22 +14,17 @@ export async function openRequested(
   house: House,
   transaction: Transaction,
 ): Promise<Forward[]> {
-  const { host, connection, wait: isAwaited = true, onDemand = false, timeoutSeconds } = request;
+  const { host, connection, wait: isAwaited = true, onDemand = false } = request;
   const { name = null, ephemeral = false } = request;
   const specs = specsOf(request.forwards);
   refuseNonsense(request, specs);
-  const inTime = transaction.expireIn(timeoutSeconds, house.clock);
-  try {
-    const wanted = { specs, wishes: wishesOf(request), name, isPersistent: !ephemeral, isAwaited };
-    const start = onDemand ? "idle" : "connecting";
-    const named =
-      isAwaited && !onDemand
-        ? await house.roster.claims.ready(host, connection, { member, transaction })
-        : await house.roster.claims.acquire(host, connection, { start, transaction });
-    // Nobody waits: they are not asked, but their agent may serve.
-    named.master.company.join(member)();
-    return await openForwards(named, wanted, house, transaction);
-  } finally {
-    inTime();
-  }
+  const wanted = { specs, wishes: wishesOf(request), name, isPersistent: !ephemeral, isAwaited };
+  const start = onDemand ? "idle" : "connecting";
+  const named =
+    isAwaited && !onDemand
+      ? await house.roster.claims.ready(host, connection, { member, transaction })
+      : await house.roster.claims.acquire(host, connection, { start, transaction });
+  // Nobody waits: they are not asked, but their agent may serve.
+  named.master.company.join(member)();
+  return openForwards(named, wanted, house, transaction);
 }

@@ -119,6 +119,7 @@ export class Roster {
   /** Keeps a place for a host, and asks ssh_config about it as often as it takes; nobody waits. Its true master follows. */
   reserve(host: string, options?: ConnectionOptions): Named {
     const config = unresolved(host);
+    this.claims.isUsed = true;
     const { start, ...own } = reservation(host, {
       suspects: this.#options.suspects,
       master: () => master,
@@ -205,7 +206,7 @@ export class Roster {
     }
     const suspicion = suspicionOf(name, this.#options.suspects);
     if (suspicion !== null) throw suspicion;
-    return (await this.claims.acquire(name, options, wanted)).master;
+    return (await this.claims.acquire(name, options, { ...wanted, isHop: true })).master;
   }
 
   async #dial(of: () => Master, attempt: Attempt): Promise<Connection> {

@@ -12,6 +12,14 @@ export interface Part {
   rollback?: () => void | Promise<void>;
 }
 
+/** How long a command may take. */
+export interface Deadline {
+  /** without end where undefined */
+  seconds: number | undefined;
+  /** what is told of it then, as in `db was not connected` */
+  undone: string;
+}
+
 /** What a command fails with whose client is gone; nobody hears it. */
 export const unheard = (): TundError => new TundError("TIMEOUT", "nobody waits for the answer any longer");
 
@@ -41,10 +49,10 @@ export class Transaction {
     if (!this.#isRunning) void this.rollback();
   }
 
-  /** Aborts it with TIMEOUT in so many seconds. Gives what calls that off. */
-  expireIn(seconds: number | undefined, clock: Clock): () => void {
+  /** Aborts it with TIMEOUT in so many seconds, if they are given: `undone` within them. Gives what calls that off. */
+  expireIn({ seconds, undone }: Deadline, clock: Clock): () => void {
     if (seconds === undefined) return () => undefined;
-    const late = () => this.abort(new TundError("TIMEOUT", `it was not done within ${seconds} s`));
+    const late = () => this.abort(new TundError("TIMEOUT", `${undone} within ${seconds} s`));
     const timer = clock.after(seconds * 1000, late);
     return () => timer.cancel();
   }

@@ -42,8 +42,10 @@ export class Service {
   }
 
   /** The control socket that systemd listens on for the daemon, if it does. */
-  get controlSocket(): number | undefined {
-    return this.#options.inherited.find(({ name }) => CONTROL.has(name))?.fd;
+  get controlSocket(): { fd: number; knowsPeers: boolean } | undefined {
+    const { inherited, native } = this.#options;
+    const found = inherited.find(({ name }) => CONTROL.has(name));
+    return found && { fd: found.fd, knowsPeers: native !== null };
   }
 
   /** The control socket answers, and the state is loaded. */

@@ -26,6 +26,8 @@ export interface Native {
   trimMemory(): void;
   /** Connects to a Unix socket: a descriptor that blocks, or an errno below 0. @throws Error with the system's reason */
   connectUnix(path: string): number;
+  /** Whether what is written to a descriptor reaches nobody any more: a pipe without a reader, a socket or terminal hung up. */
+  isHungUp(fd: number): boolean;
   /**
    * Reaps children that have ended, but those that libuv has started and these pids: PID 1's orphans. Never blocks. Gives whether
    * it has to be called again, because there may be more, or one that is not to be reaped was in front.

@@ -1,6 +1,6 @@
 // What Node has no call for (N-API, so that one binary serves every Node): who is at the other end of a Unix socket,
 // datagrams with descriptors, which is how systemd is spoken to (sd_notify(3)), a connection that blocks, a write that does
-// not, an exit that nothing holds up, malloc's spare memory, and orphans.
+// not, whether anybody reads what is written, an exit that nothing holds up, malloc's spare memory, and orphans.
 #define _GNU_SOURCE
 #include <errno.h>
 #ifdef __linux__
@@ -170,6 +170,19 @@ static napi_value write_now(napi_env env, napi_callback_info info) {
   return result;
 }
 
+// isHungUp(fd) -> whether what is written to it reaches nobody any more: poll(2) tells it of whatever a descriptor is.
+static napi_value is_hung_up(napi_env env, napi_callback_info info) {
+  napi_value argument, result;
+  size_t count = 1;
+  int32_t fd;
+  if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok || count < 1 ||
+      napi_get_value_int32(env, argument, &fd) != napi_ok)
+    return fail(env, "isHungUp", EINVAL);
+  struct pollfd one = {.fd = fd};
+  napi_get_boolean(env, poll(&one, 1, 0) == 1 && (one.revents & (POLLERR | POLLHUP | POLLNVAL)), &result);
+  return result;
+}
+
 static volatile sig_atomic_t exit_code;
 static void exit_at_once(int signal) {
   (void)signal;
@@ -270,6 +283,8 @@ NAPI_MODULE_INIT() {
   napi_set_named_property(env, exports, "writeNow", function);
   napi_create_function(env, "connectUnix", NAPI_AUTO_LENGTH, connect_unix, NULL, &function);
   napi_set_named_property(env, exports, "connectUnix", function);
+  napi_create_function(env, "isHungUp", NAPI_AUTO_LENGTH, is_hung_up, NULL, &function);
+  napi_set_named_property(env, exports, "isHungUp", function);
   napi_create_function(env, "peerCredentials", NAPI_AUTO_LENGTH, peer_credentials, NULL, &function);
   napi_set_named_property(env, exports, "peerCredentials", function);
   napi_create_function(env, "sendDatagram", NAPI_AUTO_LENGTH, send_datagram, NULL, &function);

@@ -6,6 +6,7 @@ import { hearEvents } from "../../cli/event-stream.ts";
 import { contract } from "../../shared/contract.ts";
 import type { Event } from "../../shared/records.ts";
 import { routes, type Verb } from "../../shared/routes.ts";
+import { atPath } from "../support/at-path.ts";
 import { echoServer, type LoopbackServer } from "../support/echo.ts";
 import { freePort } from "../support/free-port.ts";
 import { type InProcess, startInProcess } from "../support/in-process.ts";
@@ -138,7 +139,7 @@ describe("the control API", () => {
     expect(metrics.text).toMatch(/\r\n\r\n[^]*^tund_info\{version="1\.2\.3"\} 1$/m);
     used.add("watchEvents");
     const heard: Event[] = [];
-    await hearEvents(tund.socket, { hear: (event) => heard.push(event) === 0 });
+    await hearEvents(atPath(tund.socket), { hear: (event) => heard.push(event) === 0 });
     expect(heard).toMatchObject([{ type: "snapshot", seq: 0, forwards: [] }]);
     const scanned = await call("scanHostKeys", { body: { host: "fake-2" } });
     expect(scanned.keys).toMatchObject([{ type: "ED25519", verdict: "known" }]);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Client } from "../../cli/client.ts";
+import { atPath } from "../support/at-path.ts";
 import type { Tund } from "../support/daemon.ts";
 import { dialPath, endOf } from "../support/tcp.ts";
 import { freePort } from "../support/free-port.ts";
@@ -69,7 +70,7 @@ const specs = (tund: Tund, first: number) =>
   }));
 
 const openAt = (tund: Tund, first: number) =>
-  new Client(tund.socket).call("openForwards", {
+  new Client(atPath(tund.socket)).call("openForwards", {
     body: { host: "testhost", forwards: specs(tund, first), ephemeral: true },
   });
 
@@ -91,7 +92,7 @@ it("asking for the list and the metrics of a thousand forwards keeps nobody wait
     },
     make: async (tund) => {
       for (let i = 0; i < ASKED; i++) {
-        const { forwards } = await new Client(tund.socket).call("listForwards", { querystring: {} });
+        const { forwards } = await new Client(atPath(tund.socket)).call("listForwards", { querystring: {} });
         expect(forwards.length).toBeGreaterThanOrEqual(FORWARDS);
         expect(await metrics(tund.socket)).toContain("tund_");
       }

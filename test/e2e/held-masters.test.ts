@@ -266,7 +266,7 @@ describe("tunctl -M", () => {
       });
   });
 
-  it("starts a daemon where none answers, which stays for whoever comes next", async () => {
+  it("starts a daemon where none answers, which has a minute for whoever comes next", async () => {
     const home = await tempDir();
     onTestFinished(() => home.remove());
     const own = { ...env, HOME: home.path, TUND_SOCKET: join(home.path, "r", "tund.sock") };
@@ -275,10 +275,11 @@ describe("tunctl -M", () => {
       run(process.execPath, [...first.slice(0, 1), ...args], { env: own });
     const made = await run(process.execPath, [...first, "-fNMS", path, "testhost"], { env: own });
     expect(made).toMatchObject({ code: 0, stderr: "" });
-    const { stdout } = await tunctl("status", "--json");
-    const { daemon, masters: known } = JSON.parse(stdout) as Status;
+    const { daemon, masters: known } = JSON.parse((await tunctl("status", "--json")).stdout) as Status;
     onTestFinished(() => void process.kill(daemon.pid));
     expect(known.map(({ host }) => host)).toEqual([path]);
+    // What that does is in idle-exit.test.ts.
+    expect(readFileSync(`/proc/${daemon.pid}/cmdline`, "utf8")).toMatch(/\0--while-held\x0060\0$/);
     expect((await at(path, "exit")).code).toBe(0);
     expect((await tunctl("status")).code).toBe(0);
     expect(readFileSync(join(home.path, ".local", "state", "tund", "tund.log"), "utf8")).toContain(

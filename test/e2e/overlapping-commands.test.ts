@@ -6,6 +6,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import fc from "fast-check";
 import { expect, it, onTestFinished } from "vitest";
 import { Client } from "../../cli/client.ts";
+import { atPath } from "../support/at-path.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
 import { startTund } from "../support/daemon.ts";
@@ -42,7 +43,7 @@ it(
 
     const say = async ({ verb, host, port, options, patience }: Command): Promise<void> => {
       const gone = new AbortController();
-      const client = new Client(tund.socket, { signal: gone.signal });
+      const client = new Client(atPath(tund.socket), { signal: gone.signal });
       const connection = options && { connection: { options } };
       const forwards = [{ kind: "local" as const, spec: `${ports[port]}:127.0.0.1:1` }];
       const params = { host };
@@ -60,7 +61,7 @@ it(
       await asked.catch(() => undefined);
     };
 
-    const client = new Client(tund.socket);
+    const client = new Client(atPath(tund.socket));
     const namesNow = async () =>
       (await client.call("getStatus", {})).masters.flatMap(({ names }) => [...names]);
     const saved = async (): Promise<string> => {

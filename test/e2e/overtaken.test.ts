@@ -4,6 +4,7 @@ import { chmod, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { Client } from "../../cli/client.ts";
+import { atPath } from "../support/at-path.ts";
 import { eventually } from "../support/eventually.ts";
 import { startTund } from "../support/daemon.ts";
 import { freePort } from "../support/free-port.ts";
@@ -76,7 +77,7 @@ describe("two names of one master are neither lost nor left behind", () => {
     it.each(overtaking)(`when ${what} is overtaken by %s`, async (_what, overtake) => {
       const tund = await startTund({ env: { TUND_SSH_CONFIG: sshd.sshConfig } });
       onTestFinished(async () => void (await tund.stop()));
-      const client = new Client(tund.socket);
+      const client = new Client(atPath(tund.socket));
       const namesNow = async () =>
         (await client.call("getStatus", {})).masters.flatMap(({ names }) => [...names]);
       for (const host of ["testhost", "alias"]) await connect(client, host);
@@ -107,7 +108,7 @@ it("a cancel is answered when nothing listens any more, also of a forward that t
   onTestFinished(() => slow.stop());
   const tund = await startTund({ env: { TUND_SSH_CONFIG: slow.sshConfig } });
   onTestFinished(async () => void (await tund.stop()));
-  const client = new Client(tund.socket);
+  const client = new Client(atPath(tund.socket));
   await connect(client, "testhost");
   const forwards = [{ kind: "remote" as const, spec: `${await freePort()}:127.0.0.1:1` }];
   const body = { host: "testhost", forwards };

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { hearEvents } from "../../cli/event-stream.ts";
+import { atPath } from "../support/at-path.ts";
 import { startTund } from "../support/daemon.ts";
 import { echoServer } from "../support/echo.ts";
 import { eventually } from "../support/eventually.ts";
@@ -30,7 +31,7 @@ async function world(settings: Readonly<Record<string, number>> = {}) {
   const made = await tund.tunctl(["forward", "-L", `${here}:${there}`, "victim"]);
   expect(made).toMatchObject({ code: 0, stderr: "" });
   const states: { at: number; state: string }[] = [];
-  const hear = hearEvents(tund.socket, {
+  const hear = hearEvents(atPath(tund.socket), {
     host: "victim",
     signal: ended.signal,
     hear: (event) => {

@@ -5,6 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import fc from "fast-check";
 import { expect, it, onTestFinished } from "vitest";
 import { Client } from "../../cli/client.ts";
+import { atPath } from "../support/at-path.ts";
 import { echoServer } from "../support/echo.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Home, type Inhabitant, startHome } from "../support/home.ts";
@@ -159,7 +160,7 @@ const killedDuring = (operation: Operation, afterMs: number): fc.AsyncCommand<Mo
 
 async function restart(real: Real): Promise<void> {
   real.tund = await real.home.start();
-  real.client = new Client(real.tund.socket);
+  real.client = new Client(atPath(real.tund.socket));
 }
 
 type Found = { forwards: { key: string; id: string | null; name: string | null }[]; kept: string[] };
@@ -253,7 +254,7 @@ it(`killed at ${KILLS} random moments has all that was acknowledged, and nothing
       const real: Real = {
         home,
         tund,
-        client: new Client(tund.socket),
+        client: new Client(atPath(tund.socket)),
         echo,
         directory: tund.home,
         kills: 0,

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
 import { hearEvents } from "../../cli/event-stream.ts";
 import type { Forward, Master } from "../../shared/records.ts";
+import { atPath } from "../support/at-path.ts";
 import { startTund, type Tund } from "../support/daemon.ts";
 import { echoServer } from "../support/echo.ts";
 import { eventually } from "../support/eventually.ts";
@@ -124,7 +125,7 @@ async function victimOf(tund: Tund): Promise<Master> {
 async function watchVictim(socket: string, signal: AbortSignal): Promise<Seen[]> {
   const seen: Seen[] = [];
   let isWatched = false;
-  const hear = hearEvents(socket, {
+  const hear = hearEvents(atPath(socket), {
     host: "victim",
     signal,
     hear: (event) => {

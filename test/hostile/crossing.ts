@@ -6,6 +6,7 @@ import { Client } from "../../cli/client.ts";
 import { TundError } from "../../shared/errors.ts";
 import type { ForwardKind } from "../../shared/forward-spec.ts";
 import type { ConnectionOptions } from "../../shared/records.ts";
+import { atPath } from "../support/at-path.ts";
 import { freePort } from "../support/free-port.ts";
 import { startTund, type Tund } from "../support/daemon.ts";
 import { type Sshd, startSshd } from "../support/sshd.ts";
@@ -95,7 +96,7 @@ export class Crossing {
   }
 
   get client(): Client {
-    return new Client(this.#tund.socket);
+    return new Client(atPath(this.#tund.socket));
   }
 
   /** Has ssh_config say this of hosts, and nothing else; it is never half written. */
@@ -129,7 +130,7 @@ export class Crossing {
   async ask<T>(what: string, act: (client: Client) => Promise<T>, signal?: AbortSignal): Promise<T> {
     this.#asked.push(`> ${what}${signal === undefined ? "" : ", and goes away"}`);
     try {
-      const answer = await act(new Client(this.#tund.socket, signal && { signal }));
+      const answer = await act(new Client(atPath(this.#tund.socket), signal && { signal }));
       this.#asked.push(`< ${what}: done`);
       return answer;
     } catch (error) {

@@ -36,6 +36,8 @@ export const contextOf = (
   stderr: { write: (text) => (written.err += text) },
   openTerminal: () => null,
   pid: 4711,
+  native: null,
+  stdoutDescriptor: null,
   onSignal: () => undefined,
   programs: { node: "node", tund: "tund" },
   now: () => now,

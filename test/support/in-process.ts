@@ -13,6 +13,7 @@ import { DialQueue } from "../../daemon/ssh/dial-queue.ts";
 import { KeyRing } from "../../daemon/ssh/key-ring.ts";
 import { WindowBudget } from "../../daemon/ssh/receive-window.ts";
 import { type Clock, systemClock } from "../../shared/clock.ts";
+import { atPath } from "./at-path.ts";
 import { makeOutside } from "./outside.ts";
 import { makeResolver } from "./resolver.ts";
 import { silent } from "./silent-log.ts";
@@ -93,7 +94,7 @@ export async function startInProcess(
   const claim = await claimControlSocket(app.server, socket);
   return {
     registry,
-    client: new Client(socket),
+    client: new Client(atPath(socket)),
     socket,
     close: async () => {
       await registry.close(0);

@@ -2,11 +2,12 @@
 import { describe, expect, it } from "vitest";
 import { exchange } from "../../cli/exchange.ts";
 import { answering } from "../support/answering.ts";
+import { atPath } from "../support/at-path.ts";
 
 const OK = "HTTP/1.1 200 OK\r\n";
 
 const ask = (path: string, body?: unknown, signal?: AbortSignal) =>
-  exchange(path, { method: "POST", path: "/v1/x?y=%20", body }, signal);
+  exchange(atPath(path), { method: "POST", path: "/v1/x?y=%20", body }, signal);
 
 describe("a question", () => {
   it("is HTTP/1.0, with JSON counted in bytes where there is some", async () => {

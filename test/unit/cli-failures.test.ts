@@ -7,6 +7,7 @@ import { describe, expect, it } from "vitest";
 import { Client } from "../../cli/client.ts";
 import { errors } from "../../shared/errors.ts";
 import { version } from "../../shared/version.ts";
+import { atPath } from "../support/at-path.ts";
 import { controlSocket, listening, saying, tunctl } from "../support/canned-daemon.ts";
 
 const checked = JSON.stringify({ host: "db", pid: 1, roundTripMs: 1 });
@@ -33,7 +34,7 @@ describe("a failure that the daemon tells", () => {
       JSON.stringify({ code: "TEAPOT", message: "short", details: { cups: 0 } }),
     );
     expect(await tunctl(["--socket", socket, "check", "db"])).toEqual(failing("short", 1));
-    await expect(new Client(socket).call("listMasters", {})).rejects.toMatchObject({
+    await expect(new Client(atPath(socket)).call("listMasters", {})).rejects.toMatchObject({
       code: "INTERNAL",
       details: { cups: 0, code: "TEAPOT" },
     });
@@ -41,7 +42,7 @@ describe("a failure that the daemon tells", () => {
 
   it("reaches callers of the client with its code and details", async () => {
     const body = { code: "BIND_IN_USE", message: "taken", details: { holder: "nginx" } };
-    const client = new Client(await saying(409, JSON.stringify(body)));
+    const client = new Client(atPath(await saying(409, JSON.stringify(body))));
     await expect(client.call("getForward", { params: { id: "f" } })).rejects.toMatchObject({
       name: "TundError",
       ...body,
@@ -160,7 +161,7 @@ describe("the client", () => {
       open++;
       socket.once("close", () => open--);
     });
-    const client = new Client(await listening(server));
+    const client = new Client(atPath(await listening(server)));
     const calls = Array.from({ length: 50 }, () => client.call("checkMaster", { params: { host: "db" } }));
     expect(await Promise.all(calls)).toEqual(
       Array.from({ length: 50 }, () => JSON.parse(checked) as unknown),

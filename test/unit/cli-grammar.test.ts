@@ -8,6 +8,7 @@ import * as globals from "../../cli/global-options.ts";
 import { run } from "../../cli/run.ts";
 import { verbs } from "../../cli/verbs.ts";
 import { version } from "../../shared/version.ts";
+import { atPath } from "../support/at-path.ts";
 import { contextOf } from "../support/canned-daemon.ts";
 
 const services = `# Network services
@@ -42,7 +43,7 @@ function invocation(line: string): Invocation {
     quiet,
     verbose,
     commands: verbs,
-    socketPath: () => "/nowhere",
+    daemon: () => Promise.resolve(atPath("/nowhere")),
     call,
   } as Invocation;
 }

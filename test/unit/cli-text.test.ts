@@ -71,6 +71,41 @@ describe("text from elsewhere", () => {
     expect(visible(printable)).toBe(printable);
   });
 
+  it("shows every character that is not seen or turns the writing round, in lines, cells and JSON alike", () => {
+    const ranges = [
+      [0x00, 0x1f],
+      [0x7f, 0x9f],
+      [0xad, 0xad],
+      [0x61c, 0x61c],
+      [0x115f, 0x1160],
+      [0x180b, 0x180f],
+      [0x200b, 0x200f],
+      [0x2028, 0x202e],
+      [0x2060, 0x206f],
+      [0x3164, 0x3164],
+      [0xd800, 0xdfff],
+      [0xfe00, 0xfe0f],
+      [0xfeff, 0xfeff],
+      [0xfff9, 0xfffb],
+      [0xe0000, 0xe0fff],
+    ] as const;
+    const all = ranges.flatMap(([from, to]) => Array.from({ length: to - from + 1 }, (_, at) => from + at));
+    for (const code of all) {
+      const text = `a${String.fromCodePoint(code)}b`;
+      const isAscii = (shown: string) =>
+        expect({ code, shown }).toMatchObject({ shown: expect.stringMatching(/^[ -~]*$/) as string });
+      isAscii(visible(text));
+      isAscii(visibleLine(text));
+      isAscii(visibleJson(text));
+      expect(visible(text)).not.toBe(text);
+      expect(JSON.parse(visibleJson(text))).toBe(text);
+    }
+    // A picture's own selector is part of it, and nothing else's.
+    expect(visible("\u2764\ufe0f1\ufe0fdb\ufe0f")).toBe(
+      String.raw`❤️1\357\270\217db\357\270\217`.replace("❤️", "\u2764\ufe0f"),
+    );
+  });
+
   it("is the same text after a round through JSON, in which nothing speaks to the terminal either", () => {
     const text = '\u001b\u007f\u009b\u202e\n"é\u{e0041}';
     // oxlint-disable-next-line no-control-regex -- that is what must not be there

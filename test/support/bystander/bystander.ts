@@ -11,6 +11,7 @@ import { Client } from "../../../cli/client.ts";
 import { type Background, startInBackground } from "../background.ts";
 import { eventually } from "../eventually.ts";
 import { tempDir } from "../temp-dir.ts";
+import { atPath } from "../at-path.ts";
 import { type Profile, whatRan } from "./profile.ts";
 import { besideControls, delayWithin, type Delays, type Lane, type Seen, type Turn } from "./waits.ts";
 
@@ -120,7 +121,7 @@ function startSsh(station: Station, spec: string, directory: string): Promise<Ba
 
 async function openForward(socket: string, station: Station, spec: string): Promise<void> {
   const options = optionsOf(station);
-  await new Client(socket).call("openForwards", {
+  await new Client(atPath(socket)).call("openForwards", {
     body: {
       host: BYSTANDER,
       connection: { configFile: "none", options },
