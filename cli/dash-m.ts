@@ -109,9 +109,10 @@ async function askedOf(
   context: Context,
   { given, host, say }: { given: readonly Given[]; host: string; say: Asked["say"] },
 ): Promise<Asked> {
-  const daemon = await daemonOf(context, given);
-  const client = new Client(daemon);
   const isQuiet = has(given, quiet);
+  const warn = (line: string) => (isQuiet ? undefined : say(`tund: ${line}`));
+  const daemon = await daemonOf(context, given, warn);
+  const client = new Client(daemon);
   const file = valuesOf(given, logFile).at(-1);
   const stderr = has(given, verbose) ? "stderr" : null;
   return {

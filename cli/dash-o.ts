@@ -83,8 +83,10 @@ async function askedOf(
   context: Context,
   { given, host, forwards }: { given: readonly Given[]; host: string; forwards: SpecText[] },
 ): Promise<Asked> {
-  const daemon = await daemonOf(context, given);
   const isQuiet = has(given, quiet);
+  const say = (text: string) => (isQuiet ? undefined : sayAsSsh(context, text));
+  const warn = (line: string) => say(`tund: ${line}`);
+  const daemon = await daemonOf(context, given, warn);
   return {
     context,
     client: new Client(daemon),
@@ -94,7 +96,7 @@ async function askedOf(
     forwards,
     gatewayPorts: has(given, gateway),
     path: valuesOf(given, controlPath).at(-1) ?? daemon.path,
-    say: (text) => (isQuiet ? undefined : sayAsSsh(context, text)),
+    say,
   };
 }
 

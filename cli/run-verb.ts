@@ -22,7 +22,11 @@ export interface Speaking {
   /** whether a verb does nothing else while it asks */
   blocks: boolean;
   /** where the daemon is; once it answers, if that is to be waited for */
-  daemonOf: (context: Context, given: readonly Given[]) => ControlSocket | Promise<ControlSocket>;
+  daemonOf: (
+    context: Context,
+    given: readonly Given[],
+    warn: (line: string) => unknown,
+  ) => ControlSocket | Promise<ControlSocket>;
 }
 
 /**
@@ -118,7 +122,7 @@ async function perform(
     quiet: has(given, globals.quiet),
     verbose: has(given, globals.verbose),
     commands: verbs,
-    daemon: async () => (link.daemon ??= daemonOf(context, given)),
+    daemon: async () => (link.daemon ??= daemonOf(context, given, (line) => warn(invocation, line))),
     async call(verb, input) {
       link.client ??= await open(invocation, blocks);
       return link.client.call(verb, input);

@@ -1,10 +1,11 @@
 // Puts the units that come with tunctl where systemd finds them, with the paths of this installation.
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { ownAccount } from "../shared/account.ts";
 import { TundError } from "../shared/errors.ts";
+import { makeDirectory } from "../shared/make-directory.ts";
 import { SYSTEM_SOCKET } from "../shared/socket-path.ts";
 import type { Invocation } from "./command.ts";
 import type { ControlSocket } from "./control-socket.ts";
@@ -40,7 +41,7 @@ export async function setUp(invocation: Invocation, scope: Scope): Promise<SetUp
   const runtime = context.env["XDG_RUNTIME_DIR"] || `/run/user/${uid}`;
   const socket = scope === "system" ? SYSTEM_SOCKET : join(runtime, "tund", "tund.sock");
   await refuseRival(systemctl, { path: socket, native: context.native });
-  const written = writeUnits(invocation, scope);
+  const written = await writeUnits(invocation, scope);
   if (scope === "system") await must("systemd-sysusers", []);
   await systemctl("daemon-reload");
   await systemctl("enable", "tund.service");
@@ -96,7 +97,7 @@ async function refuseRival(systemctl: Systemctl, control: ControlSocket): Promis
     );
 }
 
-function writeUnits({ context }: Invocation, scope: Scope): string[] {
+async function writeUnits({ context }: Invocation, scope: Scope): Promise<string[]> {
   const { node, tund } = context.programs;
   const source = join(dirname(tund), "..", "systemd");
   if (!existsSync(join(source, "tund.sysusers"))) return []; // a package has put them in place
@@ -113,8 +114,8 @@ function writeUnits({ context }: Invocation, scope: Scope): string[] {
   );
   if (scope === "system") files.push([join(source, "tund.sysusers"), "/etc/sysusers.d/tund.conf"]);
   const command = `=${quoted(node)} ${quoted(tund)}\n`;
+  for (const [, to] of files) await makeDirectory(dirname(to), 0o755);
   return files.map(([from, to]) => {
-    mkdirSync(dirname(to), { recursive: true });
     // By a function, for which a $ in the path is nothing special.
     writeFileSync(
       to,

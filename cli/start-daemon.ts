@@ -1,9 +1,11 @@
 // Starts a daemon where none answers, for whoever is used to `ssh` needing none.
 import { spawn } from "node:child_process";
-import { mkdirSync, openSync, closeSync } from "node:fs";
+import { constants, openSync, closeSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { errnoOf, TundError } from "../shared/errors.ts";
+import { errnoOf, messageOf, TundError } from "../shared/errors.ts";
+import { claimDirectory } from "../shared/own-directory.ts";
+import { statePlace } from "../shared/places.ts";
 import { stateDirectory } from "../shared/socket-path.ts";
 import type { Context } from "./command.ts";
 import { connectControl } from "./connect-control.ts";
@@ -38,8 +40,7 @@ async function ensureDaemon(context: Context, control: ControlSocket): Promise<v
   if (await answers(control)) return;
   const state = stateDirectory(context.env, context.home);
   const log = join(state, "tund.log");
-  mkdirSync(state, { recursive: true, mode: 0o700 });
-  const output = openSync(log, "a", 0o600);
+  const output = await openLog(state, log);
   const daemon = spawn(context.programs.node, [context.programs.tund, "--while-held", "60"], {
     env: { ...context.env, TUND_SOCKET: control.path },
     stdio: ["ignore", output, output],
@@ -58,6 +59,18 @@ async function ensureDaemon(context: Context, control: ControlSocket): Promise<v
     await sleep(LOOK_EVERY_MS);
   }
   daemon.unref();
+}
+
+const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
+
+// What it can do to the state directory is for the daemon to say.
+async function openLog(state: string, log: string): Promise<number> {
+  try {
+    await claimDirectory(state, statePlace, () => undefined);
+    return openSync(log, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
+  } catch (error) {
+    throw new TundError("DAEMON_UNREACHABLE", `cannot start tund: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 async function answers(control: ControlSocket): Promise<boolean> {

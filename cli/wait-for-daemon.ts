@@ -14,15 +14,22 @@ const PASSING = new Set(["ENOENT", "ENOTDIR", "ECONNREFUSED", "ECONNRESET", "EPI
 /**
  * The control socket of a command line; with --wait, once a daemon answers there, which may be at another place than was
  * looked at first.
+ * @param warn as chooseSocket()
  * @throws TundError INVALID_REQUEST as chooseSocket() and waitSeconds(); DAEMON_UNREACHABLE when the time is over, or at once
  *   for what waiting does not mend
  */
-export async function daemonOf(context: Context, given: readonly Given[]): Promise<ControlSocket> {
+export async function daemonOf(
+  context: Context,
+  given: readonly Given[],
+  warn: (line: string) => unknown,
+): Promise<ControlSocket> {
   const seconds = waitSeconds(given);
-  if (seconds === 0) return controlSocketOf(context, given);
+  if (seconds === 0) return controlSocketOf(context, given, warn);
+  const told = new Set<string>();
+  const warnOnce = (line: string) => void (told.has(line) || (told.add(line), warn(line)));
   const late = AbortSignal.timeout(seconds * 1000);
   for (let pause = PAUSE_MS.first; ; pause = Math.min(2 * pause, PAUSE_MS.most)) {
-    const control = controlSocketOf(context, given);
+    const control = controlSocketOf(context, given, warnOnce);
     const failure = await failureOf(control, late);
     if (failure === null) return control;
     if (late.aborted) throw inVain(seconds, failure, control);

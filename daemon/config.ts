@@ -12,6 +12,8 @@ const ours = variables.map(({ name }) => name);
 
 export interface Config {
   socket: string;
+  /** runtime directories that are taken for unset, and why: a line each */
+  passedOver: readonly string[];
   stateDir: string;
   sshConfig: string | null;
   connect: readonly string[];
@@ -46,9 +48,11 @@ export function loadConfig(env: NodeJS.ProcessEnv, isTerminal: boolean): Readonl
   const uid = process.getuid?.() ?? -1;
   const account = ownAccount();
   const username = account?.username ?? String(uid);
-  const [socket] = socketPaths(set, home);
+  const passedOver: string[] = [];
+  const [socket] = socketPaths(set, home, (line) => passedOver.push(line));
   return Object.freeze({
     socket,
+    passedOver,
     stateDir: stateDirectory(set, home),
     sshConfig: readable(settings.TUND_SSH_CONFIG),
     connect: settings.TUND_CONNECT?.split(/\s+/).filter((host) => host !== "") ?? [],

@@ -1,11 +1,14 @@
 // Claims the control socket: 0600 in a directory of 0700, and never two daemons on one path.
 import { once } from "node:events";
-import { chmodSync, fstatSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { fstatSync, readFileSync, statSync } from "node:fs";
 import { get } from "node:http";
 import type { Server } from "node:net";
 import { dirname } from "node:path";
 import { messageOf } from "../shared/errors.ts";
+import type { Log } from "../shared/log.ts";
+import { socketPlace } from "../shared/places.ts";
 import { routes } from "../shared/routes.ts";
+import { claimDirectory, NotOwnDirectory, refuse } from "../shared/own-directory.ts";
 import {
   listenAt,
   obstacleText,
@@ -33,8 +36,9 @@ export const listenForControl = (
   server: Server,
   path: string,
   given: Given | undefined,
+  log: Pick<Log, "warn">,
 ): Promise<PlacedSocket> =>
-  given === undefined ? claimControlSocket(server, path) : inheritControlSocket(server, given, path);
+  given === undefined ? claimControlSocket(server, path, log) : inheritControlSocket(server, given, path);
 
 /** Takes over the control socket that systemd listens on: its file is systemd's, and stays. @throws Error of one line */
 async function inheritControlSocket(
@@ -42,6 +46,7 @@ async function inheritControlSocket(
   { fd, knowsPeers }: Given,
   path: string,
 ): Promise<PlacedSocket> {
+  refuse(path, socketPlace, "trusted");
   const refused = (why: string, cause?: unknown) =>
     new Error(`the control socket that was passed as descriptor ${fd} ${why}`, { cause });
   const open = publicity(fd, path, knowsPeers); // before Node has it, and may have closed it
@@ -88,8 +93,20 @@ function boundPath(fd: number, path: string): string {
  * Listens on the control socket, whose directory is made if it is missing.
  * @throws Error of one line: who holds it, what is wrong with the path or its directory
  */
-export async function claimControlSocket(server: Server, path: string): Promise<PlacedSocket> {
-  makePrivateDirectory(dirname(path));
+export async function claimControlSocket(
+  server: Server,
+  path: string,
+  log: Pick<Log, "warn">,
+): Promise<PlacedSocket> {
+  const directory = dirname(path);
+  const warn = (line: string) => log.warn({}, line);
+  await claimDirectory(directory, socketPlace, warn).catch((error: unknown) => {
+    if (error instanceof NotOwnDirectory) throw error;
+    throw new Error(
+      `cannot make ${directory} for the control socket: ${messageOf(error)}; set TUND_SOCKET, or HOME or TUND_STATE_DIR to a place of yours`,
+      { cause: error },
+    );
+  });
   try {
     return await listenAt(server, { path, mode: 0o600, replaceAny: false });
   } catch (error) {
@@ -109,31 +126,6 @@ async function explain(error: unknown, path: string): Promise<unknown> {
   if (error.obstacle === "answered")
     return new Error(`another tund holds ${path}${await holder(path)}: ${besideIt}`, { cause: error });
   return new Error(`${path} ${obstacleText(error)}: remove it, or set TUND_SOCKET`, { cause: error });
-}
-
-function makePrivateDirectory(directory: string): void {
-  try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw new Error(
-      `cannot make ${directory} for the control socket: ${messageOf(error)}; set TUND_SOCKET, or HOME or TUND_STATE_DIR to a place of yours`,
-      {
-        cause: error,
-      },
-    );
-  }
-  const { uid, mode } = statSync(directory);
-  const me = process.geteuid?.() ?? uid;
-  if (uid !== me && uid !== 0)
-    throw new Error(
-      `the directory ${directory} belongs to uid ${uid}: the control socket would not be private there`,
-    );
-  if ((mode & 0o022) !== 0)
-    throw new Error(
-      `others may write in ${directory}: the control socket needs a directory of its own (mode 0700); set TUND_SOCKET`,
-    );
-  // What was made for the socket alone may be closed to others; a directory that is somebody else's stays as it is.
-  if (uid === me && (mode & 0o077) !== 0) chmodSync(directory, 0o700);
 }
 
 // Whoever listens there may be anybody, or have ten thousand masters: only the beginning is looked at, and in time.

@@ -1,9 +1,11 @@
 // In whose turn tund has ended: kept on disk, so that a host that ends it does not end it again at every start.
-import { closeSync, constants, mkdirSync, openSync, writeSync } from "node:fs";
-import { mkdir, open, rename, writeFile } from "node:fs/promises";
+import { closeSync, constants, openSync, writeSync } from "node:fs";
+import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf, messageOf } from "../shared/errors.ts";
 import type { Log } from "../shared/log.ts";
+import { makeDirectory } from "../shared/make-directory.ts";
+import { createOwn, openOwn, refuseForeign, UNFOLLOWED } from "./own-file.ts";
 
 /** One end: when, in milliseconds since the epoch, and the names of the host. */
 interface End {
@@ -11,7 +13,7 @@ interface End {
   hosts: string[];
 }
 
-const { O_WRONLY, O_RDONLY, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
+const { O_WRONLY, O_APPEND, O_CREAT } = constants;
 const WITHIN_MS = 10 * 60_000;
 const MOST_ENDS = 64;
 const MOST_READ_BYTES = 64 * 1024;
@@ -40,8 +42,9 @@ export class EndedBy {
     const names = hosts.filter(({ length }) => length <= LONGEST_NAME).slice(0, MOST_NAMES);
     if (names.length === 0) return;
     try {
-      mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
-      const file = openSync(this.#file, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
+      // Its directory was made when the state was claimed.
+      const file = openSync(this.#file, O_WRONLY | O_APPEND | O_CREAT | UNFOLLOWED, 0o600);
+      refuseForeign(this.#file, file);
       writeSync(file, `${JSON.stringify({ at: this.#now(), hosts: names })}\n`);
       closeSync(file);
     } catch (error) {
@@ -82,7 +85,7 @@ export class EndedBy {
 
   async #read(): Promise<string> {
     try {
-      const file = await open(this.#file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+      const file = await openOwn(this.#file);
       try {
         const { buffer, bytesRead } = await file.read(Buffer.alloc(MOST_READ_BYTES), 0, MOST_READ_BYTES, 0);
         return buffer.toString("utf8", 0, bytesRead);
@@ -102,8 +105,13 @@ export class EndedBy {
       const text = this.#ends.map((end) => `${JSON.stringify(end)}\n`).join("");
       const temporary = `${this.#file}.new`;
       try {
-        await mkdir(this.#directory, { recursive: true, mode: 0o700 });
-        await writeFile(temporary, text, { mode: 0o600 });
+        await makeDirectory(this.#directory, 0o700);
+        const file = await createOwn(temporary);
+        try {
+          await file.writeFile(text);
+        } finally {
+          await file.close();
+        }
         await rename(temporary, this.#file);
       } catch (error) {
         this.#log.warn({ error: messageOf(error) }, `${this.#file} cannot be written`);

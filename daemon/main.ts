@@ -3,7 +3,7 @@
 // oxlint-disable import/no-unassigned-import
 import "./small-start.ts";
 // oxlint-enable import/no-unassigned-import
-import { mkdirSync, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import type { Socket } from "node:net";
 import { isatty } from "node:tty";
 import { dirname, join, resolve } from "node:path";
@@ -11,6 +11,7 @@ import { systemClock } from "../shared/clock.ts";
 import { messageOf } from "../shared/errors.ts";
 import type { Log } from "../shared/log.ts";
 import type { Finding } from "../shared/logins.ts";
+import { makeDirectory } from "../shared/make-directory.ts";
 import { version } from "../shared/version.ts";
 import { visibleLine } from "../shared/visible.ts";
 import { type Config, loadConfig, muxDirectory, systemdVariables } from "./config.ts";
@@ -80,13 +81,13 @@ async function main(ending: Ending): Promise<void> {
   const address = metricsListen === null ? null : parseMetricsAddress(metricsListen);
   // Only who holds the control socket may touch the state, and nobody is answered before it is read.
   const isLast = (control: Socket): boolean => descriptors.isLast(control);
-  const behind = { registry, metrics, isNative: native !== null, health, isLast, clock, log };
-  const { app, restored, around } = makeApi(config, { ...behind, slices: outside.slices });
+  const is = { isNative: native !== null, isGiven: service.controlSocket !== undefined };
+  const behind = { registry, metrics, ...is, health, isLast, slices: outside.slices, clock, log };
+  const { app, restored, around } = makeApi(config, behind);
   await app.ready();
   app.server.on("connection", mayEnter);
-  const socket = await listenForControl(app.server, config.socket, service.controlSocket);
+  const socket = await listenForControl(app.server, config.socket, service.controlSocket, log);
   const unlock = await claimState(store, socket);
-  mkdirSync(muxDirectory(socket.path), { recursive: true, mode: 0o700 });
   const served = address && (await serveMetrics(address, metrics, { log, admits }));
   await suspects.load();
   registry.restore(await store.load());
@@ -127,6 +128,7 @@ async function prepare() {
   native?.ignoreTerminalStops();
   const logging = await createLog(config, { native, clock });
   onWarnings(logging.log);
+  for (const line of config.passedOver) logging.log.warn({}, line);
   return { config, native, logging, outside: makeOutside(startsChildren(native), clock, threads) };
 }
 
@@ -164,7 +166,9 @@ const besideUs = (file: string): string => join(dirname(realpathSync(process.arg
 
 async function claimState(store: Store, socket: PlacedSocket): Promise<() => void> {
   try {
-    return await store.claim();
+    const unlock = await store.claim();
+    await makeDirectory(muxDirectory(socket.path), 0o700);
+    return unlock;
   } catch (error) {
     socket.release();
     throw error;

@@ -1,11 +1,14 @@
 // What the daemon finds of itself: its directories, its ciphers, its versions.
-import { stat } from "node:fs/promises";
-import { dirname } from "node:path";
-import { messageOf } from "../shared/errors.ts";
+import { lstat, readlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import type { Finding } from "../shared/logins.ts";
+import { fileFindings, findingOf, type Place, socketPlace, statePlace } from "../shared/places.ts";
+import { failed, type Need, type Seen, Walk } from "../shared/trusted-path.ts";
 
 export interface Self {
   socket: string;
+  /** whether systemd made that */
+  isGiven: boolean;
   stateDir: string;
   version: string;
   node: string;
@@ -17,6 +20,7 @@ export interface Self {
 /** Looks at them. Never throws. */
 export async function selfCheck({
   socket,
+  isGiven,
   stateDir,
   version,
   node,
@@ -25,8 +29,9 @@ export async function selfCheck({
 }: Self): Promise<Finding[]> {
   return [
     { subject: "tund", level: "ok", message: `${version} on Node ${node}`, next: null },
-    await privacyOf("socket", dirname(socket)),
-    await privacyOf("state", stateDir),
+    await placeOf(socketPlace, dirname(socket), isGiven ? "trusted" : "private"),
+    await placeOf(statePlace, stateDir, "private"),
+    ...(await stateFile(stateDir)),
     nativeCrypto
       ? { subject: "ciphers", level: "ok", message: "compiled", next: null }
       : {
@@ -52,26 +57,27 @@ export async function selfCheck({
   ];
 }
 
-async function privacyOf(subject: string, directory: string): Promise<Finding> {
+// In threads: the disk that they are on may not answer.
+async function placeOf(place: Place, path: string, need: Need): Promise<Finding> {
+  const walk = new Walk(path, need);
+  for (let at = walk.next(); at !== undefined; at = walk.next()) walk.take(await look(at));
+  return findingOf(place, path, walk.judgement, false);
+}
+
+async function look(path: string): Promise<Seen | Error | null> {
   try {
-    const { mode, uid } = await stat(directory);
-    const shown = (mode & 0o777).toString(8).padStart(4, "0");
-    if (uid !== process.getuid?.())
-      return {
-        subject,
-        level: "problem",
-        message: `${directory} belongs to somebody else`,
-        next: "choose another",
-      };
-    return (mode & 0o077) === 0
-      ? { subject, level: "ok", message: `${directory} is private (${shown})`, next: null }
-      : {
-          subject,
-          level: "problem",
-          message: `${directory} is open to others (${shown})`,
-          next: `chmod 700 ${directory}`,
-        };
+    const stats = await lstat(path);
+    const { uid, gid, mode, dev } = stats;
+    const target = stats.isSymbolicLink() ? await readlink(path) : null;
+    return { uid, gid, mode, dev, target };
   } catch (error) {
-    return { subject, level: "problem", message: messageOf(error), next: `make ${directory}` };
+    return failed(error);
   }
+}
+
+// What the next start would refuse.
+async function stateFile(stateDir: string): Promise<Finding[]> {
+  const path = join(stateDir, "state.json");
+  const seen = await look(path);
+  return seen === null || seen instanceof Error ? [] : fileFindings(path, seen);
 }

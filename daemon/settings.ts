@@ -6,12 +6,15 @@ export const Environment = Type.Object({
   TUND_SOCKET: Type.Optional(
     Type.String({
       description:
-        "the control socket (default: tund.sock in $RUNTIME_DIRECTORY or $XDG_RUNTIME_DIR/tund, else run/tund.sock in the " +
-        "state directory)",
+        "the control socket, in a directory of its own (default: tund.sock in $RUNTIME_DIRECTORY or $XDG_RUNTIME_DIR/tund, " +
+        "where that is ours and others cannot write in it, else run/tund.sock in the state directory)",
     }),
   ),
   TUND_STATE_DIR: Type.Optional(
-    Type.String({ description: "the state directory (default: $STATE_DIRECTORY, else ~/.local/state/tund)" }),
+    Type.String({
+      description:
+        "the state directory, closed to others: mode 0700 (default: $STATE_DIRECTORY, else ~/.local/state/tund)",
+    }),
   ),
   TUND_SSH_CONFIG: Type.Optional(
     Type.String({ description: "the -F for every host (default: as ssh does)" }),

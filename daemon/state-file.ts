@@ -1,9 +1,11 @@
 // A file of states, of which the last counts: each is appended, and now and then the file is replaced by the last alone.
 // An append takes two calls and one flush of the disk, a replacement thirteen and two: 0.3 and 1 ms (ext4, SSD).
 import { constants, fstatSync } from "node:fs";
-import { copyFile, type FileHandle, link, mkdir, open, rename, unlink } from "node:fs/promises";
+import { copyFile, type FileHandle, link, open, rename, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { errnoOf, messageOf } from "../shared/errors.ts";
+import { makeDirectory } from "../shared/make-directory.ts";
+import { createOwn, UNFOLLOWED, unlinkIfThere } from "./own-file.ts";
 
 const MOST_BYTES = 256 * 1024;
 const { O_WRONLY, O_APPEND, O_DSYNC, O_RDONLY } = constants;
@@ -50,14 +52,14 @@ export class StateFile {
   async #opened(written: Written): Promise<FileHandle | undefined> {
     try {
       // With O_DSYNC a write is a flush as well.
-      const file = await open(this.#path, O_WRONLY | O_APPEND | O_DSYNC);
+      const file = await open(this.#path, O_WRONLY | O_APPEND | O_DSYNC | UNFOLLOWED);
       // Synchronous, since open() has just brought what it asks for.
       const { ino, size } = fstatSync(file.fd);
       if (ino === written.inode && size === written.size) return file;
       await file.close();
       return undefined;
     } catch (error) {
-      if (errnoOf(error) === "ENOENT") return undefined;
+      if (["ENOENT", "ELOOP"].includes(errnoOf(error) ?? "")) return undefined;
       throw error;
     }
   }
@@ -80,7 +82,7 @@ export class StateFile {
   // A rename replaces the file at once; without a flush of both it could still be lost, or be empty, after a power cut.
   async #replace(text: Buffer): Promise<Written> {
     const directory = dirname(this.#path);
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await makeDirectory(directory, 0o700);
     const before = `${this.#temporary}.before`;
     try {
       const written = await writeDurably(this.#temporary, text);
@@ -110,18 +112,12 @@ async function undo(error: unknown, takeBack: () => Promise<void>): Promise<neve
   throw error;
 }
 
-async function unlinkIfThere(path: string): Promise<void> {
-  await unlink(path).catch((error: unknown) => {
-    if (errnoOf(error) !== "ENOENT") throw error;
-  });
-}
-
 /** Keeps a file under a second name. Gives whether there is one. */
 async function keepIfThere(path: string, name: string): Promise<boolean> {
   try {
     await link(path, name).catch(async (error: unknown) => {
       if (errnoOf(error) === "ENOENT") throw error;
-      await copyFile(path, name); // not every file system has second names
+      await copyFile(path, name, constants.COPYFILE_EXCL); // not every file system has second names
     });
     return true;
   } catch (error) {
@@ -131,7 +127,7 @@ async function keepIfThere(path: string, name: string): Promise<boolean> {
 }
 
 async function writeDurably(path: string, text: Buffer): Promise<Written> {
-  const file = await open(path, "w", 0o600);
+  const file = await createOwn(path);
   try {
     await file.writeFile(text);
     await file.sync();

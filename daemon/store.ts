@@ -1,10 +1,15 @@
 // Desired state on disk: what was asked for, in state.json, so that it outlives the daemon. One writer.
-import { chmod, copyFile, mkdir, readFile, rename } from "node:fs/promises";
+import { constants } from "node:fs";
+import { copyFile, rename } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { errnoOf, messageOf, TundError } from "../shared/errors.ts";
 import type { Log } from "../shared/log.ts";
+import { statePlace } from "../shared/places.ts";
+import { shownMode } from "../shared/trusted-path.ts";
 import { checkState } from "./checks.ts";
+import { claimDirectory, NotOwnDirectory } from "../shared/own-directory.ts";
+import { NotOwnFile, openOwn } from "./own-file.ts";
 import { type SavedHost, VERSION } from "./saved-state.ts";
 import { sift } from "./saved-hosts.ts";
 import { StateFile, statesIn, UndecidedError } from "./state-file.ts";
@@ -29,18 +34,20 @@ export class Store {
   /**
    * Keeps other daemons away from the state directory for as long as this process lives: two of them would overwrite
    * each other's state. Gives what ends that.
-   * @throws Error of one line when another one has it
+   * @throws Error of one line when another one has it; NotOwnDirectory, NotOwnFile for what is not to be obeyed
    */
   async claim(): Promise<() => void> {
     const path = join(this.#directory, "lock");
     const server = createServer((socket) => (socket.on("error", () => undefined), socket.destroy()));
     server.on("error", () => undefined); // of accept() (EMFILE); one of listening is thrown by listenAt too
     try {
-      await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+      await claimDirectory(this.#directory, statePlace, (line) => this.#log.warn({}, line));
+      await this.#judge();
       const placed = await listenAt(server, { path, mode: 0o600, replaceAny: false });
       server.unref();
       return () => placed.release();
     } catch (error) {
+      if (error instanceof NotOwnDirectory || error instanceof NotOwnFile) throw error;
       if (error instanceof PathTakenError) {
         const why =
           error.obstacle === "answered"
@@ -57,13 +64,14 @@ export class Store {
   /**
    * What was saved last; nothing on a first start. A file that makes no sense, or that a newer tund has written, is
    * set aside under another name, and said so in the log; of one in which something cannot stand beside the rest, a copy.
-   * @throws Error when there is a file that can neither be read nor set aside: it must not be overwritten
+   * @throws NotOwnFile; Error when there is a file that can neither be read nor set aside: it must not be overwritten
    */
   async load(): Promise<SavedHost[]> {
     let text: string;
     try {
-      text = await readFile(this.#file, "utf8");
+      text = await this.#read();
     } catch (error) {
+      if (error instanceof NotOwnFile) throw error;
       if (errnoOf(error) === "ENOENT") return [];
       await this.#setAside("unreadable", messageOf(error));
       return [];
@@ -98,6 +106,31 @@ export class Store {
     return this.#next;
   }
 
+  // Before there is anything to be left behind.
+  async #judge(): Promise<void> {
+    try {
+      await (await openOwn(this.#file)).close();
+    } catch (error) {
+      if (error instanceof NotOwnFile) throw error; // everything else is load's to tell
+    }
+  }
+
+  // What it says is done in our name: which commands are run, say.
+  async #read(): Promise<string> {
+    const file = await openOwn(this.#file);
+    try {
+      const { mode } = await file.stat();
+      if ((mode & 0o077) !== 0) {
+        await file.chmod(0o600);
+        const was = shownMode({ mode });
+        this.#log.warn({ file: this.#file }, `others could read ${this.#file} (mode ${was}): it is 0600 now`);
+      }
+      return await file.readFile("utf8");
+    } finally {
+      await file.close();
+    }
+  }
+
   async #write(hosts: SavedHost[]): Promise<void> {
     try {
       await this.#states.write({ version: VERSION, hosts });
@@ -116,7 +149,7 @@ export class Store {
     const { hosts, leftOut } = sift(saved);
     if (leftOut.length === 0) return hosts;
     const aside = this.#nameAside("left-out");
-    const isKept = await copyFile(this.#file, aside).then(
+    const isKept = await copyFile(this.#file, aside, constants.COPYFILE_EXCL).then(
       () => `${aside} is a copy of the file`,
       (error: unknown) => `the file could not be copied (${messageOf(error)})`,
     );
@@ -131,7 +164,7 @@ export class Store {
   async #mend(hosts: SavedHost[]): Promise<void> {
     const aside = this.#nameAside("cut-short");
     try {
-      await copyFile(this.#file, aside);
+      await copyFile(this.#file, aside, constants.COPYFILE_EXCL);
       await this.#write(hosts);
       this.#log.warn(
         { file: aside },
@@ -149,7 +182,6 @@ export class Store {
     const aside = this.#nameAside(what);
     try {
       await rename(this.#file, aside);
-      await chmod(aside, 0o600).catch(() => undefined); // somebody else's file keeps its mode
     } catch (error) {
       throw new Error(
         `${this.#file} cannot be used (${why}), nor be set aside (${messageOf(error)}): move it away`,

@@ -4,8 +4,11 @@ import { randomBytes } from "node:crypto";
 import {
   chmodSync,
   closeSync,
+  constants,
+  fstatSync,
   linkSync,
   lstatSync,
+  openSync,
   renameSync,
   type Stats,
   statSync,
@@ -80,7 +83,7 @@ export async function listenAt(
   server.listen(own);
   await once(server, "listening");
   try {
-    chmodSync(own, mode);
+    setMode(own, mode);
     const inode = lstatSync(own).ino;
     await linkInPlace(own, path, replaceAny);
     return { path, release: () => unlinkIfOurs(path, inode) };
@@ -110,6 +113,25 @@ export async function adopt(
   server.listen({ fd });
   await once(server, "listening");
   return { path, release: () => unlinkIfOurs(path, found.ino) };
+}
+
+const O_PATH = 0o10000000; // open(2), Linux; Node does not name it
+
+// Of the socket that was bound, and of nothing that has taken its name since: others may be able to write in the directory of a
+// forward. Node has no chmod() that does not follow links; what was opened as a path alone can be changed by its descriptor.
+function setMode(path: string, mode: number): void {
+  if (process.platform !== "linux") return chmodSync(path, mode);
+  const fd = openSync(path, O_PATH | constants.O_NOFOLLOW);
+  try {
+    const found = fstatSync(fd);
+    if (!found.isSocket() || found.uid !== process.geteuid?.()) throw new PathTakenError(path, "foreign");
+    chmodSync(`/proc/self/fd/${fd}`, mode);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+    chmodSync(path, mode); // there is no /proc
+  } finally {
+    closeSync(fd);
+  }
 }
 
 // Node before 24 binds a path that is cut off instead of refusing one that is too long.

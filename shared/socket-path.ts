@@ -1,5 +1,6 @@
 // Where the control socket is when nobody says: the same answer for tund and for tunctl.
 import { join } from "node:path";
+import { judge } from "./trusted-path.ts";
 
 /** Longest path that fits `sun_path` with its NUL, in bytes: 107 on Linux (unix(7)), 103 on macOS and the BSDs. */
 export const maxSocketPath = (platform: NodeJS.Platform): number => (platform === "linux" ? 107 : 103);
@@ -31,13 +32,24 @@ export function stateDirectory(env: PathEnvironment, home: string): string {
 
 /**
  * Where the control socket may be, best first. `tund` binds the first; `tunctl` speaks to the first that exists,
- * since a login shell and a service do not always have the same XDG_RUNTIME_DIR.
+ * since a login shell and a service do not always have the same XDG_RUNTIME_DIR. A runtime directory that is not ours (sudo -E
+ * and su keep another user's), or in which others can write, counts as unset.
+ * @param onPassedOver told of each of those, in a line
  */
-export function socketPaths(env: PathEnvironment, home: string): [string, ...string[]] {
+export function socketPaths(
+  env: PathEnvironment,
+  home: string,
+  onPassedOver: (line: string) => unknown = () => undefined,
+): [string, ...string[]] {
+  const own = (name: string, directory: string | undefined): string | undefined => {
+    const why = directory ? judge(directory, "own").refusal?.why : undefined;
+    if (why !== undefined) onPassedOver(`${name} is not used: ${why}`);
+    return why === undefined ? directory : undefined;
+  };
   if (env.TUND_SOCKET) return [env.TUND_SOCKET];
   const fallback = join(stateDirectory(env, home), "run", "tund.sock");
-  const runtime = first(env.RUNTIME_DIRECTORY);
-  if (runtime !== undefined) return [join(runtime, "tund.sock")];
-  if (env.XDG_RUNTIME_DIR) return [join(env.XDG_RUNTIME_DIR, "tund", "tund.sock"), fallback];
-  return [fallback];
+  const service = own("RUNTIME_DIRECTORY", first(env.RUNTIME_DIRECTORY));
+  if (service !== undefined) return [join(service, "tund.sock")];
+  const session = own("XDG_RUNTIME_DIR", env.XDG_RUNTIME_DIR);
+  return !session ? [fallback] : [join(session, "tund", "tund.sock"), fallback];
 }

@@ -15,9 +15,7 @@ const files = (directory: string): string[] =>
     if (statSync(path).isDirectory()) return files(path);
     return path.endsWith(".ts") && !path.endsWith(".d.ts") ? [path] : [];
   });
-
 const sources = ["daemon", "cli", "shared"].flatMap(files);
-
 const importsOf = (file: string): Import[] =>
   [
     ...readFileSync(file, "utf8").matchAll(
@@ -96,6 +94,7 @@ const arrows: Record<string, string[]> = {
   "daemon/checks.ts": ["daemon/settings.ts", "daemon/saved-state.ts"],
   "daemon/store.ts": [
     "daemon/checks.ts",
+    "daemon/own-file.ts",
     "daemon/saved-state.ts",
     "daemon/saved-hosts.ts",
     "daemon/state-file.ts",
@@ -103,7 +102,8 @@ const arrows: Record<string, string[]> = {
     "shared",
   ],
   "daemon/saved-hosts.ts": ["daemon/saved-state.ts", "shared"],
-  "daemon/state-file.ts": ["shared"],
+  "daemon/own-file.ts": ["shared"],
+  "daemon/state-file.ts": ["daemon/own-file.ts", "shared"],
   "daemon/files.ts": ["shared"],
   "daemon/lines.ts": ["daemon/files.ts", "daemon/turns.ts"],
   "daemon/slices.ts": ["daemon/turns.ts"],
@@ -119,7 +119,7 @@ const arrows: Record<string, string[]> = {
   "daemon/memory-watch.ts": ["shared"],
   "daemon/config.ts": ["daemon/checks.ts", "daemon/settings.ts", "daemon/ssh", "daemon/systemd", "shared"],
   "daemon/help.ts": ["daemon/settings.ts", "shared"],
-  "daemon/ended-by.ts": ["shared"],
+  "daemon/ended-by.ts": ["daemon/own-file.ts", "shared"],
   "daemon/doorkeeper.ts": ["shared"],
   "daemon/systemd": ["daemon/masters", "daemon/forwards", "shared"],
   "daemon/log.ts": ["daemon/config.ts", "daemon/logging", "shared"],

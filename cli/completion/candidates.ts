@@ -76,7 +76,7 @@ interface Live {
 async function live({ place, context }: World): Promise<Live> {
   try {
     const asked = valuesOf(place.given, socket).find((path) => path !== "");
-    const path = chooseSocket(context, asked && fromHome(asked, context));
+    const path = chooseSocket(context, asked && fromHome(asked, context), () => undefined);
     const client = new Client({ path, native: context.native }, { signal: AbortSignal.timeout(DEADLINE_MS) });
     const [{ masters }, { forwards }] = await Promise.all([
       client.call("listMasters", {}),

@@ -1,8 +1,9 @@
 // Recording host keys in known_hosts.
 import { randomBytes } from "node:crypto";
-import { mkdir, open } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { TundError } from "../../shared/errors.ts";
+import { makeDirectory } from "../../shared/make-directory.ts";
 import { keyType } from "./host-key.ts";
 import { hashedName, lowerCase, SALT_BYTES } from "./known-hosts.ts";
 
@@ -32,7 +33,7 @@ export function knownHostLine({ name, key, hash }: NewKnownHost): string {
  */
 export async function appendKnownHost(file: string, wanted: NewKnownHost): Promise<void> {
   const line = `${knownHostLine(wanted)}\n`;
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  await makeDirectory(dirname(file), 0o700);
   const handle = await open(file, "a+", 0o600);
   try {
     const { size } = await handle.stat();

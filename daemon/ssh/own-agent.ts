@@ -2,11 +2,12 @@
 // ssh does it, and no private key of an encrypted file lies in tund's heap.
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { lstat, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { lstat, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../../shared/clock.ts";
 import { messageOf } from "../../shared/errors.ts";
+import { makeDirectory } from "../../shared/make-directory.ts";
 import { Agent } from "./agent.ts";
 import type { Child, Children } from "./children.ts";
 import { OPEN_DEADLINE_MS, WrongPassphrase } from "./private-key.ts";
@@ -179,7 +180,7 @@ export class OwnAgent {
     const { directory } = this.#options;
     try {
       await (this.#cleared ??= rm(directory, { recursive: true, force: true }));
-      await mkdir(directory, { recursive: true, mode: 0o700 });
+      await makeDirectory(directory, 0o700);
       const { uid, mode } = await lstat(directory);
       const isPrivate = uid === process.getuid?.() && (mode & 0o170077) === constants.S_IFDIR;
       const fits = Buffer.byteLength(join(directory, "12345678")) <= MOST_PATH_BYTES;

@@ -1,5 +1,5 @@
 // UpdateHostKeys of ssh_config(5): a server that is known tells of its other keys, and which it has no more (PROTOCOL 2.5).
-import { chmod, rename, rm, writeFile } from "node:fs/promises";
+import { open, rename, rm } from "node:fs/promises";
 import { messageOf } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
 import type { Files } from "../files.ts";
@@ -62,8 +62,13 @@ async function writeUpdate(file: string, { add, remove }: Update, keeping: Keepi
   const fresh = `${file}.${process.pid}`;
   try {
     const text = `${isEnded ? "" : "\n"}${added.map((line) => `${line}\n`).join("")}`;
-    await writeFile(fresh, [...kept, Buffer.from(text)], { mode: 0o600, flag: "wx" });
-    await chmod(fresh, Number(stats.mode) & 0o777);
+    const handle = await open(fresh, "wx", 0o600);
+    try {
+      for (const part of [...kept, Buffer.from(text)]) await handle.writeFile(part);
+      await handle.chmod(Number(stats.mode) & 0o777);
+    } finally {
+      await handle.close();
+    }
     // Somebody may have added a line meanwhile: theirs must not be lost.
     if (!(await files.read(file, MOST_BYTES)).content.equals(content)) throw changed(file);
     await rename(fresh, file);

@@ -128,7 +128,7 @@ describe("what was asked for", () => {
       damaged: ["", "{", "null", "[]", '{"version":1,"hosts":[{"host":7}]}', "\0\0\0\0"],
       newer: ['{"version":2,"hosts":"another shape"}'],
     };
-    await mkdir(join(state, ".."), { recursive: true });
+    await mkdir(join(state, ".."), { mode: 0o700 });
     for (const [what, texts] of Object.entries(files))
       for (const text of texts) {
         writeFileSync(state, text);

@@ -97,13 +97,13 @@ describe("the control socket", () => {
       /exists and is not a socket: remove it, or set TUND_SOCKET/,
     ],
     [
-      "a directory that cannot be made",
+      "a file in the place of its directory",
       async () => {
         const at = await place();
         await writeFile(join(at, "file"), "");
         return join(at, "file", "s");
       },
-      /cannot make .* for the control socket: .*; set TUND_SOCKET/,
+      /file is no directory: the control socket needs a directory of its own .*: set TUND_SOCKET/,
     ],
   ])("is refused: %s", async (_, path, message) => {
     const socket = await path();

@@ -235,7 +235,7 @@ describe("a host in whose turn tund has ended", () => {
   it("is not known where that could not be written, or makes no sense, and tund starts all the same", async () => {
     const place = await Place.make("throw", { TUND_CONNECT: "testhost bad" });
     const file = join(place.home, "state", "ended-by.jsonl");
-    await mkdir(file, { recursive: true });
+    await mkdir(file, { recursive: true, mode: 0o700 });
     await place.fault.arm();
     for (let times = 0; times < 3; times++) await place.startToEnd();
     await rm(file, { recursive: true });

@@ -91,7 +91,7 @@ export async function startInProcess(
     restored: Promise.resolve(),
   });
   await app.ready();
-  const claim = await claimControlSocket(app.server, socket);
+  const claim = await claimControlSocket(app.server, socket, silent);
   return {
     registry,
     client: new Client(atPath(socket)),
