@@ -2,16 +2,17 @@ import { availableParallelism } from "node:os";
 import { configDefaults, defineConfig } from "vitest/config";
 
 /**
- * What a level of tests reaches: a room alone, the API in process, a real sshd, or the built programs; `plumbing` puts
- * every kind of forward beside OpenSSH's, `programs` sends real programs through them, `faults` breaks what they stand on,
- * `hostile` has everybody who can be hostile be so, `bystander` sees that nobody else waits for it, and `systemd` boots
- * machines.
+ * What a level of tests reaches: a room alone, the API in process, a real sshd, or the built programs; `verdicts` puts
+ * every judgement of a host key beside OpenSSH's, and `plumbing` every kind of forward, `programs` sends real programs
+ * through them, `faults` breaks what they stand on, `hostile` has everybody who can be hostile be so, `bystander` sees that
+ * nobody else waits for it, and `systemd` boots machines.
  */
 const levels = {
   unit: ["test/unit/**/*.test.ts", "test/*.test.ts"],
   api: ["test/api/**/*.test.ts"],
   ssh: ["test/ssh/**/*.test.ts"],
   e2e: ["test/e2e/**/*.test.ts"],
+  verdicts: ["test/verdicts/**/*.test.ts"],
   plumbing: ["test/plumbing/**/*.test.ts"],
   programs: ["test/programs/**/*.test.ts"],
   faults: ["test/faults/**/*.test.ts"],

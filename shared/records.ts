@@ -135,7 +135,8 @@ export const Master = Type.Object(
     via: Type.Array(Type.String(), { description: "jump hosts, nearest first" }),
     muxSocket: nullable(Type.String({ description: "where ssh -S can drive it" })),
     warnings: Type.Array(Type.String(), {
-      description: "forwards of ssh_config that could not be set up, and a mux socket that could not be made",
+      description:
+        "forwards of ssh_config that could not be set up, host keys that could not be recorded, and a mux socket that could not be made",
     }),
     forwards: Type.Integer(),
     channels: Type.Integer({ description: "open channels, those of cancelled forwards included" }),

@@ -7,8 +7,15 @@ import { nobody } from "../ssh/caller.ts";
 import { type HostConfig, hostNameOf } from "../ssh/host-config.ts";
 import { displayType, fingerprint } from "../ssh/host-key.ts";
 import { gatherIdentities } from "../ssh/identities.ts";
-import type { HostKeyFiles } from "../ssh/host-key-files.ts";
-import { authorities, type KnownHost, knownKeyTypes, verdict } from "../ssh/known-hosts.ts";
+import { type KnownHost, recordName } from "../ssh/known-hosts.ts";
+import {
+  authorities,
+  knownAlgorithms,
+  revocation,
+  shownPlace,
+  type Verdict,
+} from "../ssh/known-hosts-verdict.ts";
+import { standingOf } from "./trust.ts";
 import type { Outside } from "../ssh/outside.ts";
 import { lookAt, type Probing, type Shown } from "../ssh/probe.ts";
 import { listed } from "../ssh/said.ts";
@@ -34,11 +41,11 @@ const problem = (subject: string, message: string, next: string): Finding => ({
 
 /** Examines a host, from its configuration to what its server would want of a login. */
 export async function examine(examination: Examination): Promise<Finding[]> {
-  const { config, agents, files, hostKeyFiles, clock } = examination;
+  const { config, agents, files, clock } = examination;
   const caller = { ...nobody, agents };
   const identities = await gatherIdentities({ config, caller, files, clock, keyRing: null });
   identities.close();
-  const { hosts, findings } = await knownHosts(config, hostKeyFiles);
+  const { hosts, findings } = await knownHosts(examination);
   const offers = identities.offers.map(({ label }) => label);
   return [
     configFinding(config),
@@ -53,17 +60,33 @@ export async function examine(examination: Examination): Promise<Finding[]> {
   ];
 }
 
-async function knownHosts(
-  config: HostConfig,
-  files: HostKeyFiles,
-): Promise<{ hosts: KnownHost[]; findings: Finding[] }> {
+async function knownHosts({
+  config,
+  hostKeyFiles,
+  hostKeyMemory,
+}: Examination): Promise<{ hosts: KnownHost[]; findings: Finding[] }> {
   const next = "see that each is a file that can be read (UserKnownHostsFile, GlobalKnownHostsFile)";
+  const name = hostNameOf(config);
   try {
-    const { hosts, problems } = await files.find(config.knownHostsFiles, hostNameOf(config));
-    return { hosts, findings: problems.map((text) => note("known hosts", text, next)) };
+    const { hosts, problems } = await hostKeyFiles.find(config.knownHostsFiles, name);
+    const kept = hostKeyMemory.of({ file: config.userKnownHostsFile, name: recordName(name) });
+    const findings = problems.map((text) => note("known hosts", text, next));
+    return { hosts: [...hosts, ...kept], findings: [...findings, ...memoryFindings(config, kept)] };
   } catch (error) {
     return { hosts: [], findings: [problem("known hosts", messageOf(error), next)] };
   }
+}
+
+// Under yes, too, it is good to know why a host that was just connected is not known.
+function memoryFindings(
+  { host, userKnownHostsFile: file }: HostConfig,
+  [first]: readonly KnownHost[],
+): Finding[] {
+  if (first === undefined) return [];
+  const message = `a key was recorded in ${shownPlace(first)} alone, since ${file} could not be written`;
+  return [
+    problem("known hosts", message, `make the file one that can be written, then: tunctl trust ${host}`),
+  ];
 }
 
 function configFinding({ host, user, hostname, port }: HostConfig): Finding {
@@ -83,14 +106,14 @@ async function serverFindings(
   const { config } = examination;
   let shown: Shown;
   try {
-    const algorithms = offeredAlgorithms(config, knownKeyTypes(known, config), true);
+    const { algorithms } = offeredAlgorithms(config, knownAlgorithms(known, hostNameOf(config)), true);
     shown = await lookAt(examination, algorithms);
   } catch (error) {
     return [problem("server", messageOf(error), nextOf(error, config))];
   }
   return [
     ok("server", `${shown.server ?? "a server"} answers`),
-    hostKeyFinding(config, known, shown.key),
+    await hostKeyFinding(examination, known, shown.key),
     ...methodFindings(config, shown.methods ?? [], offers),
   ];
 }
@@ -105,15 +128,25 @@ const nexts: Partial<Record<TundError["code"], string>> = {
 const nextOf = (error: unknown, { host }: HostConfig): string =>
   (error instanceof TundError ? nexts[error.code] : undefined) ?? `'ssh -v ${host}' may say more`;
 
-function hostKeyFinding(config: HostConfig, known: readonly KnownHost[], key: Buffer): Finding {
+async function hostKeyFinding(
+  examination: Examination,
+  known: readonly KnownHost[],
+  key: Buffer,
+): Promise<Finding> {
+  const { config } = examination;
   const name = hostNameOf(config);
   const shown = `${displayType(key)} ${fingerprint(key)}`;
-  const { kind } = verdict(known, { ...name, key });
+  let kind: Verdict["kind"];
+  try {
+    kind = await standingOf(key, known, examination);
+  } catch (error) {
+    return problem("host key", messageOf(error), "put the file right that RevokedHostKeys names");
+  }
   switch (kind) {
     case "known":
       return ok("host key", `${shown} is known`);
     case "unknown":
-      return authorities(known, name).length > 0
+      return authorities(known, name).some((one) => revocation(known, { ...name, keys: [one] }) === null)
         ? note("host key", `${shown} is not known, but its certificate may be`)
         : problem("host key", `${shown} is not known`, `tunctl trust ${config.host}`);
     case "changed":

@@ -57,11 +57,13 @@ export class Inspection {
     { host, connection, publicKeys }: TrustRequest,
     transaction = new Transaction(),
   ): Promise<{ host: string; file: string }> {
-    const { roster, hostKeyFiles: files } = this.#options;
+    const { roster, hostKeyFiles, hostKeyMemory } = this.#options;
     const config = await this.#resolved(host, connection, transaction);
-    const file = await recordKeys(config, publicKeys, { files, transaction });
+    const means = { hostKeyFiles, hostKeyMemory, transaction };
+    const { file, failure } = await recordKeys(config, publicKeys, means);
     const master = roster.names.get(host)?.master;
     if (master?.snapshot().failure?.code === "HOST_KEY_UNKNOWN" && master.state === "blocked") master.retry();
+    if (failure !== undefined) throw failure;
     return { host, file };
   }
 

@@ -53,7 +53,7 @@ export function masterRecord(face: Face, inside: Inside): MasterRecord {
     retryAt: retryAt === null ? null : timestamp(retryAt),
     via: [...via],
     muxSocket: outside.muxSocket,
-    warnings: [...warnings, ...outside.warnings],
+    warnings: [...warnings, ...(connection?.warnings ?? []), ...outside.warnings],
     forwards: carried.forwards.length,
     channels: carried.connections,
   };

@@ -229,11 +229,8 @@ export class Registry {
   /** Sets up forwards, all or none; an identical one that stands is taken as it is. @throws TundError why not */
   openForwards(request: OpenRequest, given?: Transaction): Promise<ForwardRecord[]> {
     const { host, caller, timeoutSeconds: seconds } = request;
-    const act = async (transaction: Transaction) => {
-      const member = this.conversations.member(caller, host, transaction.signal);
-      const opened = await openRequested(request, member, this.#house, transaction);
-      return opened.map((forward) => forward.snapshot());
-    };
+    const by = ({ signal }: Transaction) => this.conversations.member(caller, host, signal);
+    const act = (change: Transaction) => openRequested(request, by(change), this.#house, change);
     return this.#desired.carryOut(given, act, { seconds, undone: `no forward was set up on ${host}` });
   }
 

@@ -1,8 +1,9 @@
 // The forwards that a user asks for, from the request to forwards that stand.
 import type { OpenRequest } from "../../shared/contract.ts";
-import type { Forward } from "../forwards/forward.ts";
+import type { Forward as ForwardRecord } from "../../shared/records.ts";
 import type { Member } from "./company.ts";
 import type { House } from "./house.ts";
+import type { Master } from "./master.ts";
 import { openForwards } from "./opening.ts";
 import { refuseNonsense, specsOf, wishesOf } from "./request.ts";
 import type { Transaction } from "./transaction.ts";
@@ -13,7 +14,7 @@ export async function openRequested(
   member: Member,
   house: House,
   transaction: Transaction,
-): Promise<Forward[]> {
+): Promise<ForwardRecord[]> {
   const { host, connection, wait: isAwaited = true, onDemand = false } = request;
   const { name = null, ephemeral = false } = request;
   const specs = specsOf(request.forwards);
@@ -26,5 +27,12 @@ export async function openRequested(
       : await house.roster.claims.acquire(host, connection, { start, transaction });
   // Nobody waits: they are not asked, but their agent may serve.
   named.master.company.join(member)();
-  return openForwards(named, wanted, house, transaction);
+  const opened = await openForwards(named, wanted, house, transaction);
+  const [first, ...others] = opened.map((forward) => forward.snapshot());
+  if (first === undefined) return [];
+  // Whoever asks for a forward alone hears of the link as well.
+  return [{ ...first, warnings: [...first.warnings, ...warningsOf(named.master)] }, ...others];
 }
+
+const warningsOf = (master: Master): readonly string[] =>
+  master.state === "ready" ? master.live().warnings : [];

@@ -138,7 +138,8 @@ const curves: ReadonlyMap<string, { crv: string; bytes: number }> = new Map([
 const base64 = (bytes: Buffer): string => bytes.toString("base64url");
 const jwk = (key: JsonWebKey): KeyObject => createPublicKey({ key, format: "jwk" });
 
-function publicKeyOf(blob: Buffer): KeyObject {
+/** A key for whoever verifies. @throws Error for one that makes no sense, or of a type that is not known */
+export function publicKeyOf(blob: Buffer): KeyObject {
   const reader = new Reader(blob);
   const type = reader.text();
   if (type === "ssh-ed25519") return jwk({ kty: "OKP", crv: "Ed25519", x: base64(reader.string()) });

@@ -2,18 +2,20 @@
 import type { Clock } from "../../shared/clock.ts";
 import type { Log } from "../../shared/log.ts";
 import { messageOf, TundError } from "../../shared/errors.ts";
-import { certificateAlgorithms, offeredAlgorithms } from "./algorithms.ts";
+import { offeredAlgorithms } from "./algorithms.ts";
 import { type Caller, nobody } from "./caller.ts";
 import { Connection } from "./connection.ts";
 import { type Around, clockWithin, tellWithin } from "./current-host.ts";
 import type { DialQueue, Turn } from "./dial-queue.ts";
 import { Handshake } from "./handshake.ts";
 import { type HostConfig, hostNameOf } from "./host-config.ts";
-import { HostVerifier } from "./host-verifier.ts";
+import { type AddressToCheck, HostVerifier } from "./host-verifier.ts";
 import { gatherIdentities, type Identities } from "./identities.ts";
 import type { KeyRing } from "./key-ring.ts";
-import { authorities, type KnownHost, knownKeyTypes } from "./known-hosts.ts";
+import { asItIs, type KnownHost, lookupName, recordName } from "./known-hosts.ts";
 import { askKnownHostsCommand } from "./known-hosts-command.ts";
+import { knownAlgorithms } from "./known-hosts-verdict.ts";
+import { NewHostKeys } from "./new-host-keys.ts";
 import type { Outside } from "./outside.ts";
 import { Phases } from "./phases.ts";
 import type { WindowBudget } from "./receive-window.ts";
@@ -61,29 +63,32 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
 }
 
 async function dialAndLogIn(options: ConnectOptions, turn: Turn): Promise<Connection> {
-  const { config, log, windowBudget, isAesFast, keyRing, children, files, hostKeyFiles, around } = options;
+  const { config, log, windowBudget, isAesFast, keyRing, around, signal } = options;
+  const { children, files, hostKeyFiles, hostKeyMemory } = options;
   const clock = clockWithin(options.clock, around);
   const phases = new Phases(clock, config.connectTimeoutMs);
   const caller = phases.patient(config.isBatch ? nobody : options.caller);
   const asker = config.isBatch ? withAgents(caller, options.caller) : caller;
   const identities = await gatherIdentities({ config, caller: asker, files, clock, keyRing });
   try {
-    const known = await allKnownHosts(options);
-    const algorithms = offeredAlgorithms(config, knownKeyTypes(known, config), isAesFast);
+    const known = await knownHosts(options);
+    const order = [...known, ...(await printedInOrder(options))];
+    const offered = offeredAlgorithms(config, knownAlgorithms(order, hostNameOf(config)), isAesFast);
     const socket = await reach(options);
     tellWithin(socket, around); // what comes with it and does not go through the client: its end, say
-    const isLoopback = /^(127\.|::1$|::ffff:127\.)/.test(socket.remoteAddress ?? "");
-    const checked = { config, known, files: hostKeyFiles, isLoopback };
-    const verifier = new HostVerifier({ ...checked, caller, children, clock, signal: options.signal, log });
+    const isLoopback = /^(127\.|::1$)/.test(socket.dialled ?? "");
+    const ofAddress = async () => (isLoopback ? null : addressToCheck(socket.dialled, options));
+    const fresh = new NewHostKeys({ config, memory: hostKeyMemory, caller, clock, log });
+    const judged = { config, known, ofAddress, isLoopback, files: hostKeyFiles, fresh };
+    const verifier = new HostVerifier({ ...judged, children, clock, signal, log });
     const client = new SshClient({ socket, clock, around });
     const connection = new Connection({ client, socket, config, clock, windowBudget, log });
-    const isCertified = authorities(known, hostNameOf(config)).length > 0;
-    const certificates = isCertified ? certificateAlgorithms(config) : [];
     client.onHandshake(turn.end); // what follows is waiting: for the server, for agents, for a person
-    const parts = { client, socket, config, phases, verifier, certificates, identities, caller };
-    const handshake = new Handshake(parts);
-    keepHostKeys(client, { config, known, verifier, files, hostKeyFiles, log });
-    await handshake.run(algorithms);
+    const handshake = new Handshake({ client, socket, config, phases, verifier, identities, caller });
+    const { warnings } = connection;
+    keepHostKeys(client, { config, known, verifier, files, hostKeyFiles, log, warnings });
+    await handshake.run(offered);
+    warnings.push(...verifier.warnings);
     connection.established();
     return connection;
   } catch (error) {
@@ -100,16 +105,37 @@ async function dialAndLogIn(options: ConnectOptions, turn: Turn): Promise<Connec
 const mayBeOver = (error: unknown, { stalled }: Identities): boolean =>
   stalled && error instanceof TundError && ["AUTH_FAILED", "PROMPT_UNANSWERED"].includes(error.code);
 
-async function allKnownHosts(options: ConnectOptions): Promise<KnownHost[]> {
-  const { config, hostKeyFiles, children, clock, signal, log } = options;
-  const { knownHostsCommand: command, hostKeyTokens: tokens } = config;
-  const { hosts, problems } = await hostKeyFiles.find(config.knownHostsFiles, hostNameOf(config));
+async function knownHosts(options: ConnectOptions): Promise<KnownHost[]> {
+  const { config, hostKeyFiles, hostKeyMemory, log } = options;
+  const name = hostNameOf(config);
+  const { hosts, problems } = await hostKeyFiles.find(config.knownHostsFiles, name);
   for (const problem of problems) log.warn({ problem }, "known hosts file not read");
-  if (command === null) return hosts;
-  const name = config.hostname; // without the port, as ssh asks this time
-  const asked = { command, tokens, name, host: hostNameOf(config) };
-  const running = { children, clock, signal, files: hostKeyFiles };
-  return [...hosts, ...(await askKnownHostsCommand(asked, { kind: "ORDER" }, running))];
+  // Under yes the files alone count.
+  const isMemoryAsked = config.strictHostKeyChecking !== "yes";
+  const unrecorded = { file: config.userKnownHostsFile, name: recordName(name) };
+  return isMemoryAsked ? [...hosts, ...hostKeyMemory.of(unrecorded)] : hosts;
+}
+
+/** What KnownHostsCommand has known before there is a key to judge: it orders the algorithms, and vouches for nothing. */
+async function printedInOrder(options: ConnectOptions): Promise<KnownHost[]> {
+  const { config, hostKeyFiles, children, clock, signal } = options;
+  const { knownHostsCommand: command, hostKeyTokens: tokens } = config;
+  if (command === null) return [];
+  // The name without the port, as ssh 9 has it this time.
+  const asked = { command, tokens, name: config.hostname, host: hostNameOf(config) };
+  return askKnownHostsCommand(asked, { kind: "ORDER" }, { children, clock, signal, files: hostKeyFiles });
+}
+
+/** The address that was dialled, where CheckHostIP has a key looked up by it: not where it is the host's only name. */
+async function addressToCheck(
+  dialled: string | undefined,
+  { config, hostKeyFiles }: ConnectOptions,
+): Promise<AddressToCheck | null> {
+  if (!config.checkHostIp || dialled === undefined) return null;
+  const name = lookupName(dialled, config.port);
+  if (name === config.hostname) return null;
+  const { hosts } = await hostKeyFiles.find(config.knownHostsFiles, asItIs(name));
+  return { name, known: hosts };
 }
 
 // Under BatchMode a caller is not asked, and their agent serves all the same.

@@ -65,6 +65,8 @@ export class Connection {
   #shortestMs: number | undefined;
   #negotiated: NegotiatedAlgorithms | undefined;
 
+  /** What a person should know of how it came up. */
+  readonly warnings: string[] = [];
   /** The address that was reached, with its port. */
   readonly address: string;
   /** Settles when the connection is gone: why, or undefined when it was asked to close. */

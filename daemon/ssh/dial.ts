@@ -1,5 +1,5 @@
 // The TCP connection below a master: ours, so that it can be destroyed, watched and tuned whatever ssh2 does.
-import { isIP, isIPv6, type Socket } from "node:net";
+import { isIP, isIPv6 } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { Clock } from "../../shared/clock.ts";
 import { errnoOf, messageOf, TundError } from "../../shared/errors.ts";
@@ -16,7 +16,10 @@ const BETWEEN_ATTEMPTS_MS = 1000; // sshconnect.c
  * The name, too, has to be resolved within ConnectTimeout.
  * @throws TundError HOST_UNREACHABLE, or CONNECT_TIMEOUT when the resolver or the last address did not answer in time
  */
-export async function dial({ resolver, ...attempt }: Attempt & { resolver: Resolver }): Promise<Socket> {
+export async function dial({
+  resolver,
+  ...attempt
+}: Attempt & { resolver: Resolver }): Promise<MasterSocket> {
   const { config, clock, signal } = attempt;
   let failure = new TundError("HOST_UNREACHABLE", `${config.hostname} has no address`);
   const addresses = await resolve(config, resolver, signal);
@@ -60,17 +63,14 @@ interface Attempt {
   signal: AbortSignal;
 }
 
-function dialAddress(address: string, { config, clock, signal }: Attempt): Promise<Socket> {
+function dialAddress(address: string, { config, clock, signal }: Attempt): Promise<MasterSocket> {
   const { hostname, port, connectTimeoutMs, tcpKeepAlive } = config;
   const localAddress = boundAddress(address, config);
   const numeric = formatAddress(address, port);
   const where = address === hostname ? numeric : `${hostname} (${numeric})`;
   return new Promise((connected, failed) => {
-    const socket = new MasterSocket({ signal, noDelay: true, keepAlive: tcpKeepAlive }).connect({
-      host: address,
-      port,
-      ...(localAddress === undefined ? {} : { localAddress }),
-    });
+    const socket = new MasterSocket({ signal, noDelay: true, keepAlive: tcpKeepAlive, dialled: address });
+    socket.connect({ host: address, port, ...(localAddress === undefined ? {} : { localAddress }) });
     const timer = clock.after(connectTimeoutMs, () => {
       socket.destroy();
       failed(new TundError("CONNECT_TIMEOUT", `${where} did not answer within ${connectTimeoutMs / 1000} s`));

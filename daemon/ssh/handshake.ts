@@ -1,6 +1,6 @@
 // The time between TCP and an authenticated connection: one outcome, whatever number of errors ssh2 emits for it.
-import type { Algorithms } from "ssh2";
 import { TundError } from "../../shared/errors.ts";
+import type { Offered } from "./algorithms.ts";
 import type { Caller } from "./caller.ts";
 import { connectionFailure, type Stage } from "./failure.ts";
 import { type HostConfig, whereOf } from "./host-config.ts";
@@ -17,8 +17,6 @@ export interface HandshakeParts {
   config: HostConfig;
   phases: Phases;
   verifier: HostVerifier;
-  /** the algorithms of host certificates to ask for */
-  certificates: readonly string[];
   identities: Identities;
   caller: Caller;
 }
@@ -33,7 +31,7 @@ export class Handshake {
   }
 
   /** Goes through it. @throws TundError for whatever kept it from coming up */
-  run(algorithms: Algorithms): Promise<void> {
+  run(offered: Offered): Promise<void> {
     const { client, socket, phases } = this.#parts;
     return new Promise((ready, failed) => {
       const fail = (error?: unknown) => {
@@ -58,15 +56,15 @@ export class Handshake {
       socket.once("close", () => fail());
       this.#begin(fail);
       try {
-        this.#start(algorithms, fail);
+        this.#start(offered, fail);
       } catch (error) {
         fail(error);
       }
     });
   }
 
-  #start(algorithms: Algorithms, onFailure: (error: unknown) => void): void {
-    const { client, config, verifier, certificates, identities, caller } = this.#parts;
+  #start({ algorithms, hostKeys }: Offered, onFailure: (error: unknown) => void): void {
+    const { client, config, verifier, identities, caller } = this.#parts;
     let proof: SshClient["hostProof"] | undefined;
     const login = new Login({ config, identities, caller, onFailure });
     this.#login = login;
@@ -74,7 +72,7 @@ export class Handshake {
     client.connect({
       user: config.user,
       algorithms,
-      certificates,
+      hostKeys,
       authHandler: login.handler,
       hostVerdict: (key, answer) => {
         proof ??= client.hostProof;

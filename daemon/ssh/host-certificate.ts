@@ -1,7 +1,9 @@
 // Whether a host's certificate is good (sshconnect.c, check_host_cert; PROTOCOL.certkeys).
 import { type Certificate, isSignedBy } from "./certificate.ts";
 import { displayType, fingerprint, keyType } from "./host-key.ts";
-import { authorities, type HostName, type KnownHost, matchesPattern } from "./known-hosts.ts";
+import { type HostName, type KnownHost, lowerCase } from "./known-hosts.ts";
+import { authorities } from "./known-hosts-verdict.ts";
+import { listed } from "./said.ts";
 import { Reader } from "../wire-format.ts";
 
 export interface HostCertificateOptions {
@@ -24,9 +26,11 @@ export function faultOf(certificate: Certificate, options: HostCertificateOption
   if (kind !== "host") return `${shown} is a user's`;
   if (!authorities(known, name).some((key) => key.equals(authority)))
     return `${shown} is by nobody whom known hosts have for this host (@cert-authority)`;
-  const wanted = (name.hostKeyAlias ?? name.host).toLowerCase();
-  if (!principals.some((principal) => matchesPattern(wanted, principal.toLowerCase())))
-    return `${shown} is for ${principals.join(", ") || "nobody"}, not for ${wanted}`;
+  const wanted = name.hostKeyAlias ?? lowerCase(name.host);
+  if (principals.length === 0)
+    return `${shown} has no principals: it would be good for every host (ssh 9 takes it, OpenSSH 10 does not)`;
+  // Letter by letter: patterns are principals of OpenSSH 10.3 and later, which others take for a name.
+  if (!principals.includes(wanted)) return `${shown} is for ${listed(principals)}, not for ${wanted}`;
   const seconds = BigInt(Math.floor(now / 1000));
   if (seconds < certificate.validAfter) return `${shown} is not valid yet`;
   if (seconds >= certificate.validBefore) return `${shown} has expired`;

@@ -19,6 +19,10 @@ export interface HostKeyConfig {
   updateHostKeys: "yes" | "ask" | "no";
   /** NoHostAuthenticationForLocalhost */
   isLocalhostTrusted: boolean;
+  /** CheckHostIP */
+  checkHostIp: boolean;
+  /** RequiredRSASize, in bits */
+  requiredRsaSize: number;
 }
 
 interface Surroundings {
@@ -47,8 +51,13 @@ export function hostKeyConfig(
     hostKeyTokens: tokens,
     updateHostKeys: updating(value("updatehostkeys")),
     isLocalhostTrusted: value("nohostauthenticationforlocalhost") === "yes",
+    checkHostIp: value("checkhostip") === "yes",
+    requiredRsaSize: Number(value("requiredrsasize")) || LEAST_RSA_BITS,
   };
 }
+
+// What ssh has where it knows no RequiredRSASize (sshkey.h, SSH_RSA_MINIMUM_MODULUS_SIZE).
+const LEAST_RSA_BITS = 1024;
 
 const orNull = (text: string): string | null => (text === "" || text === "none" ? null : text);
 

@@ -8,7 +8,8 @@ import { FileError, type Files, type OpenFile, versionOf } from "../files.ts";
 import { goThrough, type Line } from "../lines.ts";
 import type { Turns } from "../turns.ts";
 import type { Children } from "./children.ts";
-import { type Fields, fieldsOf, type HostName, keyOf, type KnownHost, lookupNames } from "./known-hosts.ts";
+import { type Fields, fieldsOf, type HostName, keyOf, type KnownHost } from "./known-hosts.ts";
+import { lookupNames } from "./known-hosts-verdict.ts";
 import { LineMatcher, type Want } from "./known-hosts-match.ts";
 import { isRevokedBy } from "./revoked-keys.ts";
 

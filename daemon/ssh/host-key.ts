@@ -21,6 +21,9 @@ export function displayType(blob: Buffer): string {
   return type === null ? "unknown" : (shownTypes.get(type) ?? type);
 }
 
+/** Both, for messages. */
+export const shownKey = (key: Buffer): string => `${displayType(key)} key ${fingerprint(key)}`;
+
 const shownTypes: ReadonlyMap<string, string> = new Map([
   ["ssh-ed25519", "ED25519"],
   ["ssh-rsa", "RSA"],

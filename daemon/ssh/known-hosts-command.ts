@@ -3,6 +3,7 @@ import { messageOf, TundError } from "../../shared/errors.ts";
 import { fingerprint, keyType } from "./host-key.ts";
 import type { HostKeyFiles } from "./host-key-files.ts";
 import type { HostName, KnownHost } from "./known-hosts.ts";
+import { plainKeyOf } from "./public-key.ts";
 import { inLine } from "./said.ts";
 import { expandTokens } from "./tokens.ts";
 import { runTool, type ToolOptions } from "./tool.ts";
@@ -11,8 +12,11 @@ const DEADLINE_MS = 20_000;
 const MOST_PRINTED_BYTES = 1 << 22;
 const SOURCE = "KnownHostsCommand";
 
-/** What it is asked for: the order of host key algorithms, or whether this key is the host's. */
-export type Purpose = { kind: "ORDER" } | { kind: "HOSTNAME"; key: Buffer };
+/**
+ * What it is asked for: the order of host key algorithms, or whether this key is the host's, or its address's; `key` is what
+ * the server shows, which may be a certificate.
+ */
+export type Purpose = { kind: "ORDER" } | { kind: "HOSTNAME" | "ADDRESS"; key: Buffer };
 
 export interface KnownHostsCommand {
   /** as it was written */
@@ -36,13 +40,13 @@ export async function askKnownHostsCommand(
   purpose: Purpose,
   { files, ...running }: Running,
 ): Promise<KnownHost[]> {
-  const key = purpose.kind === "HOSTNAME" ? purpose.key : null;
+  const key = purpose.kind === "ORDER" ? null : purpose.key;
   const all = {
     ...tokens,
     H: name,
     I: purpose.kind,
     K: key?.toString("base64") ?? "NONE",
-    f: key === null ? "NONE" : fingerprint(key),
+    f: key === null ? "NONE" : fingerprint(plainKeyOf(key)),
     t: (key && keyType(key)) ?? "NONE",
   };
   const [program = "", ...args] = words(command).map((word) => expandTokens(word, all));
@@ -51,7 +55,8 @@ export async function askKnownHostsCommand(
   const limits = { what: program, deadlineMs: DEADLINE_MS, mostPrinted: MOST_PRINTED_BYTES };
   try {
     const { code, stdout, stderr } = await runTool(program, args, { ...limits, ...running });
-    if (code === 0) return await files.findPrinted(SOURCE, stdout, host);
+    if (code === 0)
+      return (await files.findPrinted(SOURCE, stdout, host)).map((line) => ({ ...line, isPrinted: true }));
     const said = inLine(stderr);
     throw new Error(`${program}: it ended with exit code ${code}${said === "" ? "" : `: ${said}`}`);
   } catch (error) {

@@ -18,6 +18,9 @@ export interface NewKnownHost {
 // A name with `*` or `,` in it would have the key trusted for hosts that nobody was asked about (sshconnect.c).
 const recordable = /^(?:[^\s\p{Cc}@?*#[\]|'"\\,!]+|\[[^\s\p{Cc}@?*#[\]|'"\\,!]+\]:[0-9]+)$/u;
 
+/** Whether a key can be recorded by this name, and by no other host's with it. */
+export const isRecordable = (name: string): boolean => recordable.test(lowerCase(name));
+
 /** The line for a key, without an end of line. @throws TundError INVALID_REQUEST for a name that would mean other hosts as well */
 export function knownHostLine({ name, key, hash }: NewKnownHost): string {
   const type = keyType(key);

@@ -16,18 +16,17 @@ export interface KnownHost {
   names?: ReadonlyMap<string, boolean>;
   /** where it is in its file, in bytes, with the end of the line */
   span?: { from: number; to: number };
+  /** it is no line, but kept in memory since then, in milliseconds since the epoch */
+  since?: number;
+  /** it was printed by KnownHostsCommand for the name as it is looked up, and says nothing of another one */
+  isPrinted?: true;
 }
-
-/** What the files say of a key; `file` and `line` are where, for `changed` one that has another key. */
-export type Verdict =
-  | { kind: "unknown" }
-  | { kind: "known" | "changed" | "revoked"; file: string; line: number };
 
 /** The name that a host is looked up and recorded by: lower case, `[host]:port` for ports other than 22. */
 export const lookupName = (host: string, port: number): string =>
   port === DEFAULT_PORT ? lowerCase(host) : `[${lowerCase(host)}]:${port}`;
 
-const DEFAULT_PORT = 22;
+export const DEFAULT_PORT = 22;
 
 /** ASCII alone, as in C: a name with other letters must stay of the same length and bytes. */
 export const lowerCase = (text: string): string =>
@@ -68,8 +67,8 @@ export function keyOf({ type, base64 }: Fields): Buffer | null {
   return key === null || keyType(key) !== keyTypeOf(type) ? null : key;
 }
 
-// Buffer.from takes whatever looks a little like base64.
-function decodeBase64(text: string): Buffer | null {
+/** Strictly: Buffer.from takes whatever looks a little like base64. Null for what is none. */
+export function decodeBase64(text: string): Buffer | null {
   const bytes = Buffer.from(text, "base64");
   return bytes.length > 0 && bytes.toString("base64") === text ? bytes : null;
 }
@@ -81,86 +80,15 @@ export interface HostName {
   hostKeyAlias: string | null;
 }
 
-/** An alias stands for host and port both: no port is added to it (sshconnect.c, get_hostfile_hostname_ipaddr). */
-const nameOf = ({ host, port, hostKeyAlias }: HostName): string =>
+/** A name that known hosts have in full: no port is added to it, or left out. */
+export const asItIs = (name: string): HostName => ({ host: name, port: 0, hostKeyAlias: name });
+
+/**
+ * The name that a host is looked up and recorded by. An alias stands for host and port both: no port is added to it
+ * (sshconnect.c, get_hostfile_hostname_ipaddr).
+ */
+export const recordName = ({ host, port, hostKeyAlias }: HostName): string =>
   hostKeyAlias === null ? lookupName(host, port) : lowerCase(hostKeyAlias);
-
-/** The name that a host is recorded by. */
-export const recordName = (name: HostName): string => nameOf(name);
-
-/** Whether a line names this host. */
-export const namesIt = (line: KnownHost, name: HostName): boolean => hasName(line, nameOf(name));
-
-/** The names that lines are looked for by when a key of this host is to be judged. */
-export const lookupNames = (name: HostName): string[] =>
-  name.hostKeyAlias !== null || name.port === DEFAULT_PORT
-    ? [nameOf(name)]
-    : [nameOf(name), nameOf({ ...name, port: DEFAULT_PORT })];
-
-/** A hash takes its time: what is known of a line already is not computed again. */
-const hasName = (line: KnownHost, name: string): boolean =>
-  line.names?.get(name) ?? namesHost(line.hosts, name);
-
-/**
- * Judges a server's plain key as OpenSSH does: in any file it is known; a host with other keys, of whatever type, has
- * changed; a key that is revoked for the host stays so wherever else it stands.
- */
-export function verdict(known: readonly KnownHost[], { key, ...name }: HostName & { key: Buffer }): Verdict {
-  const found = verdictFor(known, nameOf(name), key);
-  if (found.kind !== "unknown" || name.hostKeyAlias !== null || name.port === DEFAULT_PORT) return found;
-  // Nothing is known of the port. The host's own entry may vouch for the key, and says nothing against it by having
-  // others. A revoked key is refused here too, where OpenSSH would call it new (and record it, under accept-new).
-  const bare = verdictFor(known, nameOf({ ...name, port: DEFAULT_PORT }), key);
-  return bare.kind === "changed" ? { kind: "unknown" } : bare;
-}
-
-function verdictFor(known: readonly KnownHost[], name: string, key: Buffer): Verdict {
-  const ofHost = known.filter((one) => one.marker !== "@cert-authority" && hasName(one, name));
-  const plain = ofHost.filter(({ marker }) => marker === null);
-  const same = (one: KnownHost) => one.key.equals(key);
-  const sameType = (one: KnownHost) => keyType(one.key) === keyType(key);
-  const revoked = ofHost.find((one) => one.marker === "@revoked" && same(one));
-  if (revoked !== undefined) return at("revoked", revoked);
-  const match = plain.find(same);
-  if (match !== undefined) return at("known", match);
-  const other = plain.find(sameType) ?? plain[0];
-  return other === undefined ? { kind: "unknown" } : at("changed", other);
-}
-
-/** The keys of authorities that may certify this host; one that is revoked for it may not. */
-export function authorities(known: readonly KnownHost[], name: HostName): Buffer[] {
-  const ofHost = known.filter((one) => namesIt(one, name));
-  const text = ({ key }: KnownHost) => key.toString("latin1");
-  const revoked = new Set(ofHost.filter(({ marker }) => marker === "@revoked").map(text));
-  return ofHost
-    .filter((one) => one.marker === "@cert-authority" && !revoked.has(text(one)))
-    .map(({ key }) => key);
-}
-
-const at = (kind: "known" | "changed" | "revoked", { file, line }: KnownHost): Verdict => ({
-  kind,
-  file,
-  line,
-});
-
-/** The key types that are known for a host (sshconnect2.c, order_hostkeyalgs: its bare name is not asked for here). */
-export function knownKeyTypes(
-  known: readonly KnownHost[],
-  { hostname, port, hostKeyAlias }: { hostname: string; port: number; hostKeyAlias: string | null },
-): Set<string> {
-  const name = nameOf({ host: hostname, port, hostKeyAlias });
-  const plain = known.filter((one) => one.marker === null && hasName(one, name));
-  return new Set(plain.flatMap(({ key }) => keyType(key) ?? []));
-}
-
-/**
- * Puts the host key algorithms first whose keys are known; both groups keep their order. OpenSSH leaves the list alone
- * when its first is known already; a server that has lost that key, and has another known one, would then seem changed.
- */
-export function preferKnown(algorithms: readonly string[], types: ReadonlySet<string>): string[] {
-  const isKnown = (algorithm: string) => types.has(keyTypeOf(algorithm));
-  return [...algorithms.filter(isKnown), ...algorithms.filter((algorithm) => !isKnown(algorithm))];
-}
 
 /** Whether a line's hosts field names this host; `name` is in lower case. */
 export function namesHost(hosts: string, name: string): boolean {

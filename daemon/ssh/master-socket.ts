@@ -6,12 +6,23 @@ import type { Loans } from "./loans.ts";
 const MEMORY_BYTES = 128 * 1024;
 const SHORTEST_READ_BYTES = 32 * 1024;
 
+export interface MasterSocketOptions {
+  noDelay: boolean;
+  keepAlive: boolean;
+  /** destroys it */
+  signal: AbortSignal;
+  dialled?: string;
+}
+
 export class MasterSocket extends Socket {
   #memory = Buffer.allocUnsafeSlow(MEMORY_BYTES);
   #loans: Loans | undefined;
 
+  /** the address that is dialled, which need not be the peer's: 0.0.0.0 leads to 127.0.0.1 */
+  readonly dialled: string | undefined;
+
   /** Paused: what comes is read once somebody listens to 'data' and calls resume(). */
-  constructor(options: { noDelay: boolean; keepAlive: boolean; signal: AbortSignal }) {
+  constructor({ dialled, ...options }: MasterSocketOptions) {
     const onread: OnReadOpts = {
       buffer: () => this.#memory,
       callback: (length) => {
@@ -20,6 +31,7 @@ export class MasterSocket extends Socket {
       },
     };
     super({ ...options, onread } as SocketConstructorOpts); // of which the types know all but this
+    this.dialled = dialled;
     this.pause();
   }
 

@@ -6,11 +6,13 @@ import { Resolver } from "../resolver.ts";
 import { Turns } from "../turns.ts";
 import type { Children } from "./children.ts";
 import { HostKeyFiles } from "./host-key-files.ts";
+import { HostKeyMemory } from "./host-key-memory.ts";
 
 export interface Outside {
   children: Children;
   files: Files;
   hostKeyFiles: HostKeyFiles;
+  hostKeyMemory: HostKeyMemory;
   resolver: Resolver;
   slices: Turns;
 }
@@ -22,7 +24,8 @@ export function makeOutside(children: Children, clock: Clock, threads: number): 
   // libuv gives half of its threads to look-ups at most.
   const resolver = new Resolver({ clock, files, threads: threads / 2 });
   const hostKeyFiles = new HostKeyFiles({ files, children, slices, clock });
-  return { children, files, resolver, slices, hostKeyFiles };
+  const hostKeyMemory = new HostKeyMemory(clock);
+  return { children, files, resolver, slices, hostKeyFiles, hostKeyMemory };
 }
 
 /** Whether a call is out that may never come back: Node waits for it when the process is to end. */

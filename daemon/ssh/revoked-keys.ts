@@ -10,6 +10,8 @@ import type { Turns } from "../turns.ts";
 import { parseCertificate } from "./certificate.ts";
 import type { Children } from "./children.ts";
 import { keyType } from "./host-key.ts";
+import { decodeBase64 } from "./known-hosts.ts";
+import { isWholeKey, plainKeyOf } from "./public-key.ts";
 import { inLine } from "./said.ts";
 import { NotRun, runTool } from "./tool.ts";
 
@@ -44,16 +46,16 @@ export async function isRevokedBy(file: string, key: Buffer, means: Means): Prom
   }
 }
 
-/** Whether a list has a key; null: it is a key revocation list. */
+/** Whether a list has a key; null: it is a key revocation list. @throws Error that names the line that is no key */
 async function isListed(file: OpenFile, key: Buffer, slices: Turns): Promise<boolean | null> {
   const authority = parseCertificate(key)?.authority;
-  const bare = parseCertificate(key)?.key ?? key;
+  const bare = plainKeyOf(key);
   const head = Buffer.alloc(KRL_MAGIC.length);
   const start = head.toString("latin1", 0, await file.read(head));
   if (start === KRL_MAGIC) return null;
   let found = false;
-  const look = ({ text }: Line) => {
-    const one = keyIn(text);
+  const look = ({ text, number }: Line) => {
+    const one = keyIn(text, number);
     found = one !== null && (one.equals(bare) || authority?.equals(one) === true);
     return found ? "enough" : undefined;
   };
@@ -63,14 +65,14 @@ async function isListed(file: OpenFile, key: Buffer, slices: Turns): Promise<boo
   return found;
 }
 
-function keyIn(line: string): Buffer | null {
-  if (line.startsWith("#")) return null;
-  const words = line.trim().split(/\s+/);
-  for (const [index, word] of words.entries()) {
-    const blob = Buffer.from(words[index + 1] ?? "", "base64");
-    if (keyType(blob) === word) return blob;
-  }
-  return null;
+/** Null for a line that says nothing. What ssh cannot read whole, it refuses as well (authfile.c, sshkey_in_file). */
+function keyIn(line: string, number: number): Buffer | null {
+  const [, word = "", base64 = ""] = /^[ \t]*([^ \t]*)[ \t]*([^ \t]*)/.exec(line) ?? [];
+  if (word === "" || word.startsWith("#")) return null;
+  const blob = decodeBase64(base64.replace(/\r$/, ""));
+  if (blob === null || keyType(blob) !== word || !isWholeKey(blob))
+    throw new Error(`its line ${number} is no public key, or not a whole one, of a type that tund knows`);
+  return plainKeyOf(blob);
 }
 
 async function isInKrl(file: string, key: Buffer, { children, clock, signal }: Means): Promise<boolean> {

@@ -39,6 +39,8 @@ export const unresolved = (host: string): HostConfig => ({
   hostKeyTokens: {},
   updateHostKeys: "no",
   isLocalhostTrusted: false,
+  checkHostIp: false,
+  requiredRsaSize: 0,
   compression: false,
   forwarding: {
     configured: [],

@@ -8,7 +8,8 @@ import { isSignedBy } from "./certificate.ts";
 import type { HostKeyFiles } from "./host-key-files.ts";
 import type { HostVerifier } from "./host-verifier.ts";
 import { keyType } from "./host-key.ts";
-import { type KnownHost, namesIt, parseKnownHosts, recordName } from "./known-hosts.ts";
+import { type KnownHost, parseKnownHosts, recordName } from "./known-hosts.ts";
+import { namesIt } from "./known-hosts-verdict.ts";
 import { knownHostLine } from "./known-hosts-record.ts";
 import type { SshClient } from "./ssh2/client.ts";
 import { Reader, sshString } from "../wire-format.ts";
@@ -103,19 +104,25 @@ export interface Keeping {
   files: Files;
   hostKeyFiles: HostKeyFiles;
   log: Log;
+  /** what a person should know */
+  warnings: string[];
 }
 
 /** Follows what the server says of its keys. A daemon has nobody to ask when they come, so `ask` is as good as no. */
 export function keepHostKeys(client: SshClient, keeping: Keeping): void {
-  const { config, verifier, log } = keeping;
+  const { config, verifier, log, warnings } = keeping;
   if (config.updateHostKeys !== "yes") return;
   client.onHostKeys(({ keys }) => {
     const file = config.userKnownHostsFile;
     // Vouched for by an authority, a command or a file that is not the user's: theirs is not to be changed.
     if (file === null || verifier.knownBy?.file !== file) return;
-    follow(client, file, { keys, keeping }).catch((error: unknown) =>
-      log.warn({ file, error: messageOf(error) }, "cannot update the host keys"),
-    );
+    follow(client, file, { keys, keeping }).catch((error: unknown) => {
+      log.warn({ file, error: messageOf(error) }, "cannot update the host keys");
+      const name = recordName(hostNameOf(config));
+      warnings.push(
+        `the host keys of ${name} are left as they are in ${file} (UpdateHostKeys): ${messageOf(error)}`,
+      );
+    });
   });
 }
 

@@ -9,6 +9,8 @@ export interface Wire extends Duplex {
   /** bytes passed on so far */
   readonly bytesWritten: number;
   readonly remoteAddress?: string | undefined;
+  /** the address that was dialled, where it is a TCP connection of its own */
+  readonly dialled?: string | undefined;
   readonly localAddress?: string | undefined;
   readonly localPort?: number | undefined;
 }

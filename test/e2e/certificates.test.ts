@@ -1,4 +1,4 @@
-// Certificates of users and of hosts, and security keys: whatever the real ssh takes or refuses, tund does.
+// Certificates of users, and security keys: whatever the real ssh takes or refuses, tund does.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
@@ -7,19 +7,15 @@ import { askpass } from "../support/askpass.ts";
 import { besideSsh } from "../support/beside-ssh.ts";
 import { certify, type Signing } from "../support/certificates.ts";
 import { startTund, type Tund } from "../support/daemon.ts";
-import { echoServer, type LoopbackServer } from "../support/echo.ts";
-import { freePort } from "../support/free-port.ts";
 import { run } from "../support/run.ts";
 import { startSecurityKey } from "../support/security-key.ts";
 import { type Key, makeKey } from "../support/ssh-key.ts";
 import { type Sshd, startSshd } from "../support/sshd.ts";
-import { dialLoopback, echoed } from "../support/tcp.ts";
 
 const types = ["ed25519", "ecdsa", "rsa"] as const;
 
 let sshd: Sshd;
 let tund: Tund;
-let echo: LoopbackServer;
 let names = 0;
 const authorities = new Map<Key["type"], Key>();
 const authority = (type: Key["type"] = "ed25519"): Key => {
@@ -40,10 +36,8 @@ beforeAll(async () => {
     },
   });
   tund = await startTund({ env: { TUND_SSH_CONFIG: sshd.sshConfig } });
-  echo = await echoServer();
 });
 afterAll(async () => {
-  await echo?.close();
   await tund?.stop();
   await sshd?.stop();
 });
@@ -191,77 +185,5 @@ describe("keys", () => {
       const settings = { IdentityFile: "none", IdentityAgent: agent.socket, IdentitiesOnly: "no" };
       expect(await verdicts(settings, { sshd: server, tund: daemon })).toMatchObject({ isIn });
     }
-  });
-});
-
-describe("a host's certificate", () => {
-  /** A server whose key of that type is certified, a daemon, and a known_hosts file that has authorities alone. */
-  async function certified(type: Key["type"], signing: Partial<Signing> = {}, by = authority()) {
-    const server = await startSshd({
-      hostKeyTypes: [type],
-      config: ["RekeyLimit 1M"],
-      certify: async (key) => certify(by, key, { principals: ["127.0.0.1"], isHost: true, ...signing }),
-    });
-    onTestFinished(() => server.stop());
-    const daemon = await startTund({ env: { TUND_SSH_CONFIG: server.sshConfig } });
-    onTestFinished(async () => void (await daemon.stop()));
-    return { sshd: server, tund: daemon };
-  }
-
-  async function knownHosts(...lines: string[]): Promise<{ UserKnownHostsFile: string }> {
-    const file = join(sshd.directory, `known-${names++}`);
-    await writeFile(file, lines.map((line) => `${line}\n`).join(""));
-    return { UserKnownHostsFile: file };
-  }
-
-  const trusting = (key: Key = authority()) => knownHosts(`@cert-authority * ${key.publicKey}`);
-
-  it.each(types.flatMap((key) => types.map((by) => [key, by] as const)))(
-    "of a key of type %s, by an authority of type %s, is taken, and rekeying is survived",
-    async (type, by) => {
-      const on = await certified(type, {}, authority(by));
-      const known = await trusting(authority(by));
-      expect(await verdicts(known, on)).toMatchObject({ isIn: true });
-      const [name, port] = [`h${names++}`, await freePort()];
-      await on.sshd.addHost(name, known);
-      const forward = ["forward", "-L", `${port}:127.0.0.1:${echo.port}`, name];
-      expect(await on.tund.tunctl(forward)).toMatchObject({ code: 0 });
-      const text = "x".repeat(3 * 1024 * 1024); // the server wants new keys every MiB
-      const socket = await dialLoopback(port);
-      expect(await echoed(socket, text)).toBe(text);
-      socket.destroy();
-    },
-  );
-
-  it.each<[string, Partial<Signing>]>([
-    ["is for another host", { principals: ["elsewhere"] }],
-    ["has expired", { validity: "20200101:20200102" }],
-    ["is not valid yet", { validity: "20990101:20990102" }],
-    ["is a user's", { isHost: false }],
-    ["has a critical option", { more: ["-O", "critical:nobody-knows-it"] }],
-  ])("that %s does not count, and the key is unknown", async (_, signing) => {
-    const on = await certified("ed25519", signing);
-    const { isIn, code } = await verdicts(await trusting(), on);
-    expect({ isIn, code }).toEqual({ isIn: false, code: 6 });
-    const known = await knownHosts(`@cert-authority * ${authority().publicKey}`, ...on.sshd.hostKeyLines);
-    expect(await verdicts(known, on)).toMatchObject({ isIn: true });
-  });
-
-  it("is taken by HostKeyAlias and by a principal with a wildcard, and not by an authority for others or one revoked", async () => {
-    const on = await certified("ecdsa", { principals: ["db", "127.*"] });
-    const ca = authority().publicKey;
-    expect(await verdicts({ ...(await trusting()), HostKeyAlias: "db" }, on)).toMatchObject({ isIn: true });
-    expect(await verdicts({ ...(await trusting()), HostKeyAlias: "other" }, on)).toMatchObject({
-      isIn: false,
-    });
-    expect(await verdicts(await knownHosts(`@cert-authority elsewhere ${ca}`), on)).toMatchObject({
-      isIn: false,
-    });
-    expect(await verdicts(await knownHosts(`@cert-authority * ${ca}`, `@revoked * ${ca}`), on)).toMatchObject(
-      { isIn: false },
-    );
-    expect(
-      await verdicts({ ...(await trusting()), CASignatureAlgorithms: "rsa-sha2-512" }, on),
-    ).toMatchObject({ isIn: false });
   });
 });

@@ -59,6 +59,27 @@ describe("RevokedHostKeys", () => {
     expect(await verdict({ RevokedHostKeys: other })).toMatchObject({ isIn: true });
   });
 
+  it.each([
+    ["garbage", "garbage"],
+    ["a key that was cut short", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGy="],
+    ["a key revocation list with one wrong byte in its magic", "SSHKRK\n\0"],
+  ])("that has %s in it has every key refused, with the file and the line", async (_, line) => {
+    const list = await file("# nobody", stranger.publicKey, line);
+    const { isIn, code, said } = await verdict({ RevokedHostKeys: list });
+    expect({ isIn, code }).toEqual({ isIn: false, code: 6 });
+    expect(said).toContain(`RevokedHostKeys ${list} cannot be read: its line 3 is no public key`);
+    const looked = await tund.tunctl(["trust", "-o", `RevokedHostKeys=${list}`, "testhost"]);
+    expect(looked.code).toBe(6);
+  });
+
+  it("is looked at by trust and doctor as well", async () => {
+    const all = await file(...sshd.hostKeys.map((key) => key.publicKey));
+    const host = `h${names++}`;
+    await sshd.addHost(host, { RevokedHostKeys: all });
+    expect(await tund.tunctl(["trust", host])).toMatchObject({ code: 6 });
+    expect((await tund.tunctl(["doctor", host])).stdout).toContain("is revoked");
+  });
+
   it("that cannot be read has every key refused", async () => {
     const { isIn, code, said } = await verdict({ RevokedHostKeys: "/nonexistent/list" });
     expect({ isIn, code }).toEqual({ isIn: false, code: 6 });

@@ -5,7 +5,8 @@ import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, it } from "vitest";
 import { HostResolver } from "../../daemon/ssh/host-config.ts";
-import { authorities, knownKeyTypes, parseKnownHosts, verdict } from "../../daemon/ssh/known-hosts.ts";
+import { parseKnownHosts } from "../../daemon/ssh/known-hosts.ts";
+import { authorities, knownAlgorithms, verdict } from "../../daemon/ssh/known-hosts-verdict.ts";
 import { Store } from "../../daemon/store.ts";
 import { TundError } from "../../shared/errors.ts";
 import { parseForwardPattern, parseForwardSpec, parseStdioDestination } from "../../shared/forward-spec.ts";
@@ -141,7 +142,7 @@ describe("A known_hosts file", () => {
           const known = parseKnownHosts("file", mutateText(text, random));
           verdict(known, { ...name, key: random.pick([one, other]) });
           authorities(known, name);
-          knownKeyTypes(known, { ...name, hostname: "x.example", port: 2222 });
+          knownAlgorithms(known, name);
         }
         return 50;
       },

@@ -2,7 +2,8 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { lookupName, type Verdict, verdict } from "../../daemon/ssh/known-hosts.ts";
+import { lookupName } from "../../daemon/ssh/known-hosts.ts";
+import { type Verdict, verdict } from "../../daemon/ssh/known-hosts-verdict.ts";
 import { makeOutside } from "../support/outside.ts";
 import { run } from "../support/run.ts";
 import { type Key, makeKey } from "../support/ssh-key.ts";

@@ -4,7 +4,7 @@ import { type Key } from "./ssh-key.ts";
 import { run } from "./run.ts";
 
 export interface Signing {
-  /** who it is for */
+  /** who it is for; nobody: a certificate that says nothing of it */
   principals: readonly string[];
   /** for a host instead of a user */
   isHost?: boolean;
@@ -19,9 +19,10 @@ export interface Signing {
 /** Has an authority certify a key. Gives the certificate's path. @throws Error in ssh-keygen's words */
 export async function certify(authority: Key, key: Key, signing: Signing): Promise<string> {
   const { principals, isHost = false, validity = "+1h", more = [], to } = signing;
-  const args = ["-q", "-s", authority.path, "-I", "test", "-n", principals.join(","), "-V", validity];
+  const args = ["-q", "-s", authority.path, "-I", "test", "-V", validity];
   const { code, stderr } = await run("ssh-keygen", [
     ...args,
+    ...(principals.length === 0 ? [] : ["-n", principals.join(",")]),
     ...(isHost ? ["-h"] : []),
     ...more,
     `${key.path}.pub`,

@@ -6,7 +6,8 @@ import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { authorities, knownKeyTypes, parseKnownHosts, verdict } from "../../daemon/ssh/known-hosts.ts";
+import { parseKnownHosts } from "../../daemon/ssh/known-hosts.ts";
+import { authorities, knownAlgorithms, verdict } from "../../daemon/ssh/known-hosts-verdict.ts";
 import { knownHostLine } from "../../daemon/ssh/known-hosts-record.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { keyBlob, keyText } from "../support/key-blob.ts";
@@ -79,12 +80,11 @@ describe("known hosts that are searched", () => {
           const { hosts: found } = await hostKeyFiles.find([file], name);
           const printed = await hostKeyFiles.findPrinted(file, text, name);
           const all = parseKnownHosts(file, text);
-          const asked = { hostname: "h", port, hostKeyAlias: null };
           for (const some of [found, printed]) {
             for (const key of [A, B])
               expect(verdict(some, { ...name, key })).toEqual(verdict(all, { ...name, key }));
             expect(authorities(some, name)).toEqual(authorities(all, name));
-            expect(knownKeyTypes(some, asked)).toEqual(knownKeyTypes(all, asked));
+            expect(knownAlgorithms(some, name)).toEqual(knownAlgorithms(all, name));
           }
         }
       }),
@@ -100,7 +100,7 @@ describe("known hosts that are searched", () => {
     const judge = async () => {
       const { hosts } = await hostKeyFiles.find([file], name);
       authorities(hosts, name);
-      knownKeyTypes(hosts, { hostname: "h7", port: 2222, hostKeyAlias: null });
+      knownAlgorithms(hosts, name);
       expect(verdict(hosts, { ...name, key: A }).kind).toBe("known");
     };
     expect(await hashes(judge)).toBe(200);

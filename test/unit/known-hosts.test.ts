@@ -1,14 +1,8 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { displayType, fingerprint, keyType, keyTypeOf } from "../../daemon/ssh/host-key.ts";
-import {
-  knownKeyTypes,
-  lookupName,
-  parseKnownHosts,
-  preferKnown,
-  type Verdict,
-  verdict,
-} from "../../daemon/ssh/known-hosts.ts";
+import { lookupName, parseKnownHosts } from "../../daemon/ssh/known-hosts.ts";
+import { knownAlgorithms, preferKnown, type Verdict, verdict } from "../../daemon/ssh/known-hosts-verdict.ts";
 import { keyBlob, keyText } from "../support/key-blob.ts";
 
 const A = keyBlob("ssh-ed25519", "a");
@@ -177,7 +171,7 @@ describe("the verdict on a host key", () => {
           expect(["known", "unknown", "changed", "revoked"]).toContain(
             verdict(known, { host, port, hostKeyAlias: null, key }).kind,
           );
-          knownKeyTypes(known, { hostname: host, port, hostKeyAlias: null });
+          knownAlgorithms(known, { host, port, hostKeyAlias: null });
           expect(displayType(key)).toMatch(/^[!-~]+$/);
           expect(fingerprint(key)).toMatch(/^SHA256:[A-Za-z0-9+/]{43}$/);
         },
@@ -215,7 +209,7 @@ describe("names and key types", () => {
       `al ${keyText(R)}`,
     ].join("\n");
     const types = (port: number, hostKeyAlias: string | null = null) => [
-      ...knownKeyTypes(parseKnownHosts("kh", text), { hostname: "H", port, hostKeyAlias }),
+      ...knownAlgorithms(parseKnownHosts("kh", text), { host: "H", port, hostKeyAlias }).types,
     ];
     expect(types(2222)).toEqual(["ssh-ed25519"]);
     expect(types(22)).toEqual(["ssh-rsa"]);
@@ -225,9 +219,14 @@ describe("names and key types", () => {
 
   test("algorithms of known keys go first, and otherwise keep their order", () => {
     const all = ["ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"];
-    expect(preferKnown(all, new Set())).toEqual(all);
-    expect(preferKnown(all, new Set(["ssh-ed25519"]))).toEqual(all);
-    expect(preferKnown(all, new Set(["ssh-rsa", "ecdsa-sha2-nistp384"]))).toEqual([
+    const preferred = (algorithms: string[], types: string[], isCertified = false) =>
+      preferKnown(algorithms, { types: new Set(types), isCertified });
+    expect(preferred(all, [])).toEqual(all);
+    expect(preferred(all, ["ssh-ed25519"])).toEqual(all);
+    const certified = ["ssh-ed25519", "rsa-sha2-512-cert-v01@openssh.com", "rsa-sha2-512"];
+    expect(preferred(certified, ["ssh-rsa"])).toEqual([...certified.slice(1), "ssh-ed25519"]);
+    expect(preferred(certified, [], true)).toEqual([certified[1], "ssh-ed25519", "rsa-sha2-512"]);
+    expect(preferred(all, ["ssh-rsa", "ecdsa-sha2-nistp384"])).toEqual([
       "rsa-sha2-512",
       "rsa-sha2-256",
       "ssh-rsa",

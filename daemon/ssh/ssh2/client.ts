@@ -29,8 +29,8 @@ export interface ClientOptions {
 export interface ConnectOptions {
   user: string;
   algorithms: Algorithms;
-  /** algorithms of host certificates to ask for, before those of plain keys */
-  certificates?: readonly string[];
+  /** algorithms of host keys to ask for, certificates among them; those of `algorithms` when it is left out */
+  hostKeys?: readonly string[];
   authHandler: AuthHandlerMiddleware;
   hostVerdict: HostVerdict;
   onKeyAccepted?: () => void;
@@ -59,7 +59,7 @@ export class SshClient {
   }
 
   /** Begins: version, key exchange, authentication. @throws Error for algorithms that ssh2 does not know */
-  connect({ user, algorithms, certificates = [], authHandler, hostVerdict, ...on }: ConnectOptions): void {
+  connect({ user, algorithms, hostKeys = [], authHandler, hostVerdict, ...on }: ConnectOptions): void {
     const { socket, clock, around = (run) => run() } = this.#options;
     this.#client.connect({
       sock: socket,
@@ -84,7 +84,7 @@ export class SshClient {
     const received = () => socket.bytesRead;
     this.#parts = {
       feed,
-      exchanges: new KeyExchanges(protocol, { certificates, feed, received, after }),
+      exchanges: new KeyExchanges(protocol, { hostKeys, feed, received, after }),
       userAuth: new UserAuth(protocol, {
         user,
         onKeyAccepted: this.#guarded(on.onKeyAccepted ?? (() => undefined)),

@@ -15,8 +15,8 @@ const EXCHANGES_PER_SECOND = 4;
 const BYTES_FOR_ANOTHER = 1024 * 1024;
 
 export interface KeyExchangesOptions {
-  /** algorithms of host certificates to ask for, before those of plain keys */
-  certificates: readonly string[];
+  /** algorithms of host keys to ask for, certificates among them; none: those that ssh2 was told */
+  hostKeys: readonly string[];
   feed: Feed;
   /** bytes that were read so far */
   received: () => number;
@@ -36,7 +36,7 @@ export class KeyExchanges {
   constructor(protocol: Protocol, options: KeyExchangesOptions) {
     this.#protocol = protocol;
     this.#options = options;
-    if (options.certificates.length > 0) this.#offerCertificates(options.certificates);
+    if (options.hostKeys.length > 0) this.#offerHostKeys(options.hostKeys);
     let current: KeyExchange;
     Object.defineProperty(protocol, "_kex", {
       get: () => current,
@@ -77,11 +77,11 @@ export class KeyExchanges {
     if (wait > 0) after(Math.ceil(wait), feed.hold());
   }
 
-  #offerCertificates(algorithms: readonly string[]): void {
-    const { kex, serverHostKey, cs, sc } = this.#protocol._offer.lists;
+  #offerHostKeys(algorithms: readonly string[]): void {
+    const { kex, cs, sc } = this.#protocol._offer.lists;
     this.#protocol._offer = new KexInit({
       kex: kex.array,
-      serverHostKey: [...algorithms, ...serverHostKey.array],
+      serverHostKey: [...algorithms],
       cs: arrays(cs),
       sc: arrays(sc),
     });

@@ -1,0 +1,88 @@
+// The cases of RevokedHostKeys.
+import { type Case, few, product, withLists } from "./axes.ts";
+
+const soundLists = [
+  "list of others",
+  "list of others, CR LF",
+  "list without an end of line",
+  "empty list",
+  "/dev/null",
+  "list of the key",
+  "KRL of others",
+  "KRL of the key",
+  "KRL of its SHA-1",
+  "KRL of its SHA-256",
+  "KRL of its hash",
+];
+const listsOfCertificates = [
+  "list of the authority",
+  "list of the certificate",
+  "KRL of the authority",
+  "KRL of the serial",
+  "KRL of serials",
+  "KRL of many serials",
+  "KRL of another serial",
+  "KRL of the id",
+  "KRL of another id",
+  "KRL of the id, of any authority",
+];
+const damagedLists = [
+  "a line of garbage",
+  "garbage behind the key",
+  "a key in the middle of a line",
+  "a line of known_hosts",
+  "a key with options",
+  "a type alone",
+  "a type that nobody knows",
+  "a type that is another",
+  "a key cut short",
+  "a key with more behind it",
+  "a key of the wrong length",
+  "base64 cut short",
+  "base64 with a letter that is none",
+  "a point on no curve",
+  "a curve that is another",
+  "a negative modulus",
+  "a byte order mark",
+  "a line with CR alone",
+  "a NUL in a line",
+  "a line of NULs",
+  "UTF-16",
+  "a private key",
+  "magic with one byte wrong",
+  "magic alone",
+  "half the magic",
+  "a version that nobody knows",
+  "a header cut short",
+  "a section cut short",
+  "a section that nobody knows",
+  "a byte behind the end",
+  "a KRL in base64",
+  "missing",
+  "a directory",
+  "a link to nothing",
+  "a link to itself",
+  "below a file",
+  "unreadable",
+];
+
+/** Cases in which a file has a say of what is revoked. */
+export const revocation: readonly Case[] = [
+  ...withLists(soundLists, [
+    ...product(["plain"], ["known"], ["yes", "no"]),
+    ...product(["plain"], ["unknown"], ["accept-new", "ask: yes"]),
+    ...product(["good"], ["@cert-authority"], ["yes", "no"]),
+  ]),
+  ...withLists(listsOfCertificates, [
+    ...product(["good"], ["@cert-authority"], ["yes", "no"]),
+    ...product(["good"], ["unknown"], ["accept-new"]),
+    ...product(["good"], ["known"], ["yes"]),
+    ...product(["expired"], ["known"], ["yes"]),
+  ]),
+  ...withLists(damagedLists, [
+    ...product(["plain"], ["known"], ["yes"]),
+    ...product(["plain"], ["unknown"], ["accept-new"]),
+    ...product(["good"], ["@cert-authority"], ["no"]),
+  ]),
+  ...withLists(["a certificate with one bit wrong"], product(["good"], ["@cert-authority", "known"], few)),
+];
