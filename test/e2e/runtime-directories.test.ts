@@ -202,17 +202,17 @@ describe.skipIf(whyNot !== undefined)(
       [
         "HOME",
         { HOME: "/proc" },
-        /^tund: cannot make \/proc\/\S+ for the control socket: the directory \/proc\/\.local cannot be made: .*; set TUND_SOCKET$/,
+        /^tund: cannot make \/proc\/\S+ for the control socket: the directory \/proc\/\.local cannot be made: .*; set TUND_SOCKET, or HOME or TUND_STATE_DIR to a place of yours$/,
       ],
       [
         "XDG_RUNTIME_DIR",
         { HOME: "/proc", XDG_RUNTIME_DIR: "/proc/1" },
-        /^tund: cannot make \/proc\/\S+ for the control socket: .*; set TUND_SOCKET$/,
+        /^tund: cannot make \/proc\/\S+ for the control socket: .*; set TUND_SOCKET, or HOME or TUND_STATE_DIR to a place of yours$/,
       ],
       [
         "TUND_SOCKET",
         { TUND_SOCKET: "/proc/1/tund/s" },
-        /^tund: cannot make \/proc\/1\/tund for the control socket: .*; set TUND_SOCKET$/,
+        /^tund: cannot make \/proc\/1\/tund for the control socket: .*; set TUND_SOCKET, or HOME or TUND_STATE_DIR to a place of yours$/,
       ],
     ])("tund ends with a line of it (%s)", async (_, more, line) => {
       const env = { HOME: at("ours"), TUND_SSH_CONFIG: "/dev/null", ...more };
