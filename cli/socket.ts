@@ -31,7 +31,7 @@ export function chooseSocket(
   asked: string | undefined,
   warn: (line: string) => unknown,
 ): string {
-  const path = asked ?? (context.env["TUND_SOCKET"] || existingPath(context, warn));
+  const path = asked ?? existingPath(context, warn);
   const most = maxSocketPath(context.platform);
   if (Buffer.byteLength(path) > most)
     throw usageError(`the control socket's path has more than ${most} bytes: ${path}`);
@@ -40,5 +40,6 @@ export function chooseSocket(
 
 function existingPath({ env, home }: Context, warn: (line: string) => unknown): string {
   const paths = socketPaths(env, home, warn);
+  if (env["TUND_SOCKET"]) return paths[0];
   return [...paths, SYSTEM_SOCKET].find((one) => existsSync(one)) ?? paths[0];
 }

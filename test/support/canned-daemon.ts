@@ -56,7 +56,7 @@ export async function tunctl(argv: readonly string[], more: More = {}): Promise<
 export async function controlSocket(): Promise<string> {
   const directory = await tempDir();
   onTestFinished(() => directory.remove());
-  await mkdir(join(directory.path, "run"));
+  await mkdir(join(directory.path, "run"), { mode: 0o700 });
   return join(directory.path, "run", "tund.sock");
 }
 
