@@ -95,7 +95,7 @@ describe("npm's package", () => {
   /** Installs it as a user does, with nothing to be had from a registry. */
   const install = (prefix: string, file: string, env: NodeJS.ProcessEnv = {}): Promise<Outcome> =>
     run("npm", ["install", "-g", "--offline", "--foreground-scripts", "--prefix", prefix, file], {
-      env: { ...process.env, ...env },
+      env: { ...process.env, npm_config_loglevel: "notice", ...env }, // npm test --silent passes that on
       deadlineMs: 300_000,
     });
 
