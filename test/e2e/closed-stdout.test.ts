@@ -53,9 +53,10 @@ describe.each(programs)("%s", (_, program) => {
     // What Node calls a pipe is a pair of sockets.
     const child = spawn(process.execPath, [program(), "events"], { env: env() });
     onTestFinished(() => void child.kill());
+    const exited = once(child, "exit"); // from now on: it may come before anything else is heard
     await once(child.stdout, "data");
     child.stdout.destroy();
-    expect(await once(child, "exit")).toEqual([0, null]);
+    expect(await exited).toEqual([0, null]);
   });
 
   it("a channel ends, although stdin is open and its server says nothing", async () => {
@@ -63,10 +64,11 @@ describe.each(programs)("%s", (_, program) => {
     const channel = [process.execPath, program(), "stdio", `127.0.0.1:${port}`, "testhost"].join(" ");
     const child = spawn("sh", ["-c", `(${channel}; echo "exit $?" >&2) | true`], { env: env() });
     onTestFinished(() => void child.kill());
+    const exited = once(child, "exit"); // from now on: it may come before anything else is heard
     await accepted;
     const [told] = (await once(child.stderr, "data")) as [Buffer];
     expect(told.toString()).toBe("exit 0\n");
-    expect(await once(child, "exit")).toEqual([0, null]);
+    expect(await exited).toEqual([0, null]);
   });
 
   it("a channel whose server has said its last is written to all the same", async () => {
@@ -75,6 +77,7 @@ describe.each(programs)("%s", (_, program) => {
       env: env(),
     });
     onTestFinished(() => void child.kill());
+    const exited = once(child, "exit"); // from now on: it may come before anything else is heard
     const [socket] = await accepted;
     socket.end("last");
     let said = "";
@@ -86,7 +89,7 @@ describe.each(programs)("%s", (_, program) => {
     let heard = "";
     for await (const chunk of socket) heard += String(chunk);
     expect(heard).toBe("and yet");
-    expect(await once(child, "exit")).toEqual([0, null]);
+    expect(await exited).toEqual([0, null]);
   });
 });
 
