@@ -81,7 +81,7 @@ describe("a KnownHostsCommand", () => {
       `KnownHostsCommand failed: ${command}: no answer in 20 s`,
     );
     await gone(pids);
-  }, 60_000);
+  });
 
   it("that prints without end is ended with what it has started", async () => {
     const pids = pidFile();

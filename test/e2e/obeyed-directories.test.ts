@@ -120,7 +120,7 @@ describe.skipIf(whyNot !== undefined)("A state directory", () => {
       },
       () => [`others may write in ${at("open")} (mode 0777)`, `chmod go-w ${at("open")}`],
     ],
-  ])("%s is refused until what the line says is done", { timeout: 60_000 }, async (_, prepare, expected) => {
+  ])("%s is refused until what the line says is done", async (_, prepare, expected) => {
     const directory = prepare();
     const [why, command] = expected();
     const line = await place.refusal({ TUND_STATE_DIR: directory });

@@ -42,7 +42,7 @@ const cases: [string, LoginServerOptions, string[]][] = [
   ],
 ];
 
-it.each(cases)("%s", { timeout: 90_000 }, async (_, options, answers) => {
+it.each(cases)("%s", async (_, options, answers) => {
   const server = await startLoginServer(options);
   onTestFinished(() => server.stop());
   const env = { TUND_SSH_CONFIG: server.sshConfig, NODE_OPTIONS: "--heapsnapshot-signal=SIGUSR2" };
@@ -57,20 +57,16 @@ it.each(cases)("%s", { timeout: 90_000 }, async (_, options, answers) => {
   expect(server.logins()).toBe(1);
 });
 
-it(
-  "which a heap snapshot would show: a password that is to be remembered is there",
-  { timeout: 90_000 },
-  async () => {
-    const server = await startLoginServer({ factors: ["password"], password });
-    onTestFinished(() => server.stop());
-    const env = { TUND_SSH_CONFIG: server.sshConfig, NODE_OPTIONS: "--heapsnapshot-signal=SIGUSR2" };
-    const tund = await startTund({ env });
-    onTestFinished(async () => void (await tund.stop()));
-    const person = await askpass(server.directory, [password]);
-    const outcome = await tund.tunctl(["connect", "--remember", "asking"], {
-      env: { ...person.env, NODE_OPTIONS: "" },
-    });
-    expect(outcome).toMatchObject({ code: 0 });
-    expect(await lives(tund, SECRET)).toBe(true);
-  },
-);
+it("which a heap snapshot would show: a password that is to be remembered is there", async () => {
+  const server = await startLoginServer({ factors: ["password"], password });
+  onTestFinished(() => server.stop());
+  const env = { TUND_SSH_CONFIG: server.sshConfig, NODE_OPTIONS: "--heapsnapshot-signal=SIGUSR2" };
+  const tund = await startTund({ env });
+  onTestFinished(async () => void (await tund.stop()));
+  const person = await askpass(server.directory, [password]);
+  const outcome = await tund.tunctl(["connect", "--remember", "asking"], {
+    env: { ...person.env, NODE_OPTIONS: "" },
+  });
+  expect(outcome).toMatchObject({ code: 0 });
+  expect(await lives(tund, SECRET)).toBe(true);
+});

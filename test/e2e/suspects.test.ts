@@ -141,7 +141,6 @@ describe("a host in whose turn tund has ended", () => {
       await eventually(() => works(ports.bad));
       await fourth.stop();
     },
-    60_000,
   );
 
   it("twice is tried by 'connect', 'reconnect', and a forward, and is a suspect again when it ends tund once more", async () => {
@@ -159,7 +158,7 @@ describe("a host in whose turn tund has ended", () => {
       expect(masters.find(({ host }) => host === "bad")?.failure?.message).toMatch(SUSPICION);
       await fourth.stop();
     }
-  }, 60_000);
+  });
 
   it("twice stays one when a person's command was interrupted before it was dialled", async () => {
     const place = await Place.make("throw", { TUND_CONNECT: "testhost bad" });
@@ -182,7 +181,7 @@ describe("a host in whose turn tund has ended", () => {
     await third.stop();
     const fourth = await place.start();
     expect(await failureOf(fourth)).toMatch(SUSPICION);
-  }, 60_000);
+  });
 
   it("twice is not dialled for those behind it, which say so, nor by a reload", async () => {
     const place = await Place.make("throw", { TUND_CONNECT: "bad behind-bad" });
@@ -253,5 +252,5 @@ describe("a host in whose turn tund has ended", () => {
     await place.fault.disarm();
     const tund = await place.start();
     expect(await whenReady(tund)).toEqual(["bad", "testhost"]);
-  }, 60_000);
+  });
 });

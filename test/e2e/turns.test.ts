@@ -149,7 +149,7 @@ describe("questions to ssh_config that take long", () => {
     });
     const first = (await pids()).slice(0, 2);
     await eventually(() => living(first).length === 0);
-  }, 60_000);
+  });
 
   it("are asked once for all who ask the same", async () => {
     const { path, directory } = await configWith();

@@ -102,7 +102,7 @@ describe.skipIf(whyNoOthers !== null)("tunctl", () => {
         stderr: expect.stringMatching(/^not speaking to \S+: its directory belongs to /) as string,
       });
     expect(listener.log()).toBe("listening\n");
-  }, 90_000);
+  });
 
   it("offers no completions of somebody else's", async () => {
     const socket = join(await directoryOf(MALLORY), "tund.sock");
@@ -174,7 +174,7 @@ describe.skipIf(whyNoOthers !== null)("tunctl", () => {
     expect(listener.log()).not.toContain("heard");
     expect(await tunctl(ALICE, await withoutNative(), ours, "list")).toMatchObject({ code: 0 });
     return undefined;
-  }, 90_000);
+  });
 
   it("speaks to root's listener, which is systemd's, and as root to none that is behind another user's file", async () => {
     const directory = await directoryOf(ALICE);

@@ -93,7 +93,6 @@ describe("names that no resolver answers for", () => {
       );
       expect(waiting.length).toBeGreaterThan(0);
     },
-    60_000,
   );
 });
 
@@ -168,7 +167,6 @@ describe("files that hang", () => {
       expect(known.stderr).toContain(join(disk, "known_hosts"));
       expect(await tund.stop()).toEqual({ code: 0, signal: null });
     },
-    60_000,
   );
 });
 

@@ -172,29 +172,25 @@ describe("The control API", () => {
     },
   );
 
-  it(
-    "has an answer to hundreds of clients that say it a byte at a time, and serves others meanwhile",
-    { timeout: 60_000 },
-    async () => {
-      const slow = await Promise.all(Array.from({ length: 300 }, () => knock(world.tund.socket)));
-      const asked = httpBytes("GET", "/v1/masters");
-      for (const byte of asked.subarray(0, -1)) {
-        for (const socket of slow) socket.write(Buffer.from([byte]));
-        await new Promise((resolve) => void setImmediate(resolve));
-      }
-      expect((await call(world.tund.socket, "GET", "/v1/status")).status).toBe(200);
-      for (const socket of slow) socket.write(asked.subarray(-1));
-      await Promise.all(slow.map((socket) => answered(socket)));
-      for (const socket of slow) socket.destroy();
-      await isUnharmed();
-    },
-  );
+  it("has an answer to hundreds of clients that say it a byte at a time, and serves others meanwhile", async () => {
+    const slow = await Promise.all(Array.from({ length: 300 }, () => knock(world.tund.socket)));
+    const asked = httpBytes("GET", "/v1/masters");
+    for (const byte of asked.subarray(0, -1)) {
+      for (const socket of slow) socket.write(Buffer.from([byte]));
+      await new Promise((resolve) => void setImmediate(resolve));
+    }
+    expect((await call(world.tund.socket, "GET", "/v1/status")).status).toBe(200);
+    for (const socket of slow) socket.write(asked.subarray(-1));
+    await Promise.all(slow.map((socket) => answered(socket)));
+    for (const socket of slow) socket.destroy();
+    await isUnharmed();
+  });
 
   it.each([
     ["a body over the limit", "POST", "/v1/forwards", 10 * 1024 * 1024],
     ["an upgrade that is refused, with much behind it", "GET", "/v1/stdio/none", 256 * 1024],
     ["a body where none belongs", "GET", "/v1/status", 256 * 1024],
-  ])("is left by clients with %s as it was", { timeout: 60_000 }, async (_what, method, path, bytes) => {
+  ])("is left by clients with %s as it was", async (_what, method, path, bytes) => {
     const upgrade =
       method === "GET" && path !== "/v1/status" ? "Connection: Upgrade\r\nUpgrade: tund-stdio\r\n" : "";
     const head = `${method} ${path} HTTP/1.1\r\nHost: tund\r\n${upgrade}Content-Type: application/json\r\nContent-Length: ${bytes}\r\n\r\n`;

@@ -47,7 +47,6 @@ const SETTINGS: Readonly<Record<string, readonly string[]>> = {
 describe("A host", () => {
   it.each(Object.entries(SETTINGS).flatMap(([setting, names]) => names.map((name) => ({ setting, name }))))(
     "whose $setting is a $name comes up or fails in words",
-    { timeout: 90_000 },
     async ({ setting, name }) => {
       await world.server.addHost("odd", { [setting]: at(name), StrictHostKeyChecking: "no" });
       await world.settle();
@@ -61,7 +60,6 @@ describe("A host", () => {
 
   it.each(["fifo", "directory", "huge", "noise", "loop", "deep"])(
     "whose ssh_config is a %s comes up or fails in words",
-    { timeout: 90_000 },
     async (name) => {
       await world.settle();
       const { code, stderr } = await world.tund.tunctl(["-F", at(name), "connect", "odd"], {
@@ -113,7 +111,7 @@ describe("A daemon", () => {
     ["with an id twice", state(saved("a", "1"), saved("b", "1"))],
     ["with NUL for names", state(saved("a\0b", "\0"))],
     ["with options for names", state(saved("-oProxyCommand=x", "1"), saved("__proto__", "constructor"))],
-  ])("starts with a state file %s, and answers", { timeout: 60_000 }, async (_what, text) => {
+  ])("starts with a state file %s, and answers", async (_what, text) => {
     const home = await tempDir();
     onTestFinished(() => home.remove());
     await mkdir(join(home.path, "state"), { mode: 0o700 });

@@ -100,34 +100,30 @@ const early: readonly Early[] = [
 ];
 
 describe("Before the login a server floods the daemon with", () => {
-  it.each(early)(
-    "$what, and nobody is harmed",
-    { timeout: 90_000 },
-    async ({ at, accepts = "none", make, bytes, answer }) => {
-      const over = settled();
-      let isFlooding = false;
-      world.server.play({
-        accepts,
-        before: (stage, { peer }) => {
-          if (stage !== at) return isFlooding;
-          if (!isFlooding) void flood(peer, make, { bytes }).then(over.settle);
-          isFlooding = true;
-          return true;
-        },
-      });
-      const open = answer === undefined ? deafConversation : obligingConversation;
-      const { id, socket } = await open(world.tund.socket, answer ?? "");
-      const asked = put({ caller: { conversation: id } });
-      await over.promise;
-      await exit();
-      socket.destroy();
-      world.server.drop();
-      await asked;
-      await world.isUnharmed();
-    },
-  );
+  it.each(early)("$what, and nobody is harmed", async ({ at, accepts = "none", make, bytes, answer }) => {
+    const over = settled();
+    let isFlooding = false;
+    world.server.play({
+      accepts,
+      before: (stage, { peer }) => {
+        if (stage !== at) return isFlooding;
+        if (!isFlooding) void flood(peer, make, { bytes }).then(over.settle);
+        isFlooding = true;
+        return true;
+      },
+    });
+    const open = answer === undefined ? deafConversation : obligingConversation;
+    const { id, socket } = await open(world.tund.socket, answer ?? "");
+    const asked = put({ caller: { conversation: id } });
+    await over.promise;
+    await exit();
+    socket.destroy();
+    world.server.drop();
+    await asked;
+    await world.isUnharmed();
+  });
 
-  it("lines before its version, and nobody is harmed", { timeout: 60_000 }, async () => {
+  it("lines before its version, and nobody is harmed", async () => {
     const over = settled();
     world.server.serve((socket) => {
       const lines = Buffer.from("no version yet\r\n".repeat(4096));

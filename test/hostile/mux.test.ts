@@ -124,7 +124,7 @@ describe("A mux socket", () => {
     await isUnharmed();
   });
 
-  it("has an answer to ssh with a session, a command and its descriptors", { timeout: 60_000 }, async () => {
+  it("has an answer to ssh with a session, a command and its descriptors", async () => {
     const wanted = [
       ["-T", "x"],
       ["-t", "-t", "x"],
@@ -141,17 +141,13 @@ describe("A mux socket", () => {
     await isUnharmed();
   });
 
-  it(
-    "has an answer to hundreds of clients that say it a byte at a time, and serves others meanwhile",
-    { timeout: 60_000 },
-    async () => {
-      const slow = await Promise.all(Array.from({ length: 200 }, () => knock(door)));
-      for (const byte of HELLO) for (const socket of slow) socket.write(Buffer.from([byte]));
-      for (const socket of slow) socket.write(packet(0x10000004, ID).subarray(0, -1));
-      const checked = await runProgram("ssh", ["-F", "none", "-S", door, "-O", "check", "x"]);
-      expect(checked.stderr).toContain(`pid=${world.tund.pid}`);
-      for (const socket of slow) socket.destroy();
-      await isUnharmed();
-    },
-  );
+  it("has an answer to hundreds of clients that say it a byte at a time, and serves others meanwhile", async () => {
+    const slow = await Promise.all(Array.from({ length: 200 }, () => knock(door)));
+    for (const byte of HELLO) for (const socket of slow) socket.write(Buffer.from([byte]));
+    for (const socket of slow) socket.write(packet(0x10000004, ID).subarray(0, -1));
+    const checked = await runProgram("ssh", ["-F", "none", "-S", door, "-O", "check", "x"]);
+    expect(checked.stderr).toContain(`pid=${world.tund.pid}`);
+    for (const socket of slow) socket.destroy();
+    await isUnharmed();
+  });
 });

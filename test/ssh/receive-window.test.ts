@@ -74,7 +74,7 @@ it("carries a far download whose reader stops and goes on, holds a bounded part 
   near.resume();
   await poured;
   expect(await digest).toBe(digestOfPoured(SIZE));
-}, 60_000);
+});
 
 it("takes a path for as near as the quickest open of a channel was, however late the server answers keepalives", async () => {
   const clock = manualClock();

@@ -88,7 +88,6 @@ describe("RekeyLimit", () => {
       expect(count(tund.log(), THEIRS)).toBe(0);
       await stillTheSame(tund);
     },
-    60_000,
   );
 
   it.each([
@@ -138,7 +137,7 @@ describe("RekeyLimit", () => {
       expect(String((await once(there, "data"))[0])).toBe("still here");
       near.destroy();
     }
-  }, 90_000);
+  });
 
   it("by time has keys changed on a connection that carries nothing", async () => {
     const { sshd, tund } = await world();

@@ -25,7 +25,7 @@ const text = (chunks: readonly Buffer[]): string => Buffer.concat(chunks).toStri
  * @throws Error when it could not be started, or did not end in time (with what it had said until then)
  */
 export function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
-  const { env = process.env, cwd, input = "", deadlineMs = 25_000 } = options;
+  const { env = process.env, cwd, input = "", deadlineMs = 100_000 } = options;
   return new Promise((resolve, reject) => {
     // In a session of its own: whoever runs the tests in a terminal is not to be asked for passwords in it.
     const child = spawn(program, args, {
