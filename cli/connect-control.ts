@@ -1,7 +1,12 @@
 // The one place where tunctl connects to the control socket while other things go on; blocking-exchange.ts is the other way.
 import { connect, type Socket } from "node:net";
 import { descriptorOf } from "../shared/native/load.ts";
-import { type ControlSocket, refuseForeignPeer, refuseForeignSocket } from "./control-socket.ts";
+import {
+  type ControlSocket,
+  refuseForeignPeer,
+  refuseForeignSocket,
+  refuseOpenPath,
+} from "./control-socket.ts";
 
 interface Ways {
   /** The other side's end is not ours. */
@@ -19,6 +24,7 @@ export async function connectControl(
   { signal, ...options }: Ways = {},
 ): Promise<Socket> {
   refuseForeignSocket(control.path);
+  if (control.native === null) refuseOpenPath(control.path);
   const socket = connect({ path: control.path, ...options, ...(signal && { signal }) });
   await new Promise<void>((resolve, reject) => {
     socket.once("connect", resolve);

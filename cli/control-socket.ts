@@ -3,6 +3,7 @@ import { lstatSync, realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Native } from "../shared/native/load.ts";
 import { SYSTEM_SOCKET } from "../shared/socket-path.ts";
+import { judge } from "../shared/trusted-path.ts";
 
 /** The control socket of a daemon, as tunctl connects to it. */
 export interface ControlSocket {
@@ -43,6 +44,16 @@ export function refuseForeignSocket(path: string): void {
 export function refuseForeignPeer({ path, native }: ControlSocket, fd: number | undefined): void {
   if (native === null || fd === undefined) return;
   refuseStranger(path, "listener", native.peerCredentials(fd).uid);
+}
+
+/**
+ * Where the kernel cannot be asked who listens, nobody else may be able to change where a path leads between a look and a
+ * connection. @throws Error that says what they could change
+ */
+export function refuseOpenPath(path: string): void {
+  const { refusal } = realPath(path) === SYSTEM_SOCKET ? { refusal: null } : judge(path, "trusted");
+  if (refusal !== null)
+    throw new Error(`${refusal.why}, and without the compiled file nobody is asked who listens there`);
 }
 
 function refuseStranger(path: string, part: ForeignSocketError["part"], uid: number): void {

@@ -1,12 +1,13 @@
 // Puts the units that come with tunctl where systemd finds them, with the paths of this installation.
 import { execFile } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { ownAccount } from "../shared/account.ts";
 import { TundError } from "../shared/errors.ts";
 import { makeDirectory } from "../shared/make-directory.ts";
 import { SYSTEM_SOCKET } from "../shared/socket-path.ts";
+import { judge } from "../shared/trusted-path.ts";
 import type { Invocation } from "./command.ts";
 import type { ControlSocket } from "./control-socket.ts";
 
@@ -114,15 +115,25 @@ async function writeUnits({ context }: Invocation, scope: Scope): Promise<string
   );
   if (scope === "system") files.push([join(source, "tund.sysusers"), "/etc/sysusers.d/tund.conf"]);
   const command = `=${quoted(node)} ${quoted(tund)}\n`;
-  for (const [, to] of files) await makeDirectory(dirname(to), 0o755);
+  for (const [, to] of files) {
+    refuseOthers(dirname(to)); // with sudo -E it may be another user's
+    await makeDirectory(dirname(to), 0o755);
+    refuseOthers(dirname(to));
+  }
   return files.map(([from, to]) => {
     // By a function, for which a $ in the path is nothing special.
-    writeFileSync(
-      to,
-      readFileSync(from, "utf8").replace("=/usr/bin/tund\n", () => command),
-    );
+    const text = readFileSync(from, "utf8").replace("=/usr/bin/tund\n", () => command);
+    // A link that stands there is replaced, and not followed.
+    const fresh = `${to}.${process.pid}`;
+    writeFileSync(fresh, text, { flag: "wx", mode: 0o644 });
+    renameSync(fresh, to);
     return to;
   });
+}
+
+function refuseOthers(directory: string): void {
+  const { refusal } = judge(directory, "own");
+  if (refusal !== null) throw failed(`units are not written to ${directory}: ${refusal.why}`);
 }
 
 /** A word of ExecStart= (systemd.service(5), COMMAND LINES). */

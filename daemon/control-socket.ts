@@ -47,6 +47,7 @@ async function inheritControlSocket(
   path: string,
 ): Promise<PlacedSocket> {
   refuse(path, socketPlace, "trusted");
+  refuse(dirname(path), socketPlace, "own"); // mux sockets and an agent of tund's own lie beside it
   const refused = (why: string, cause?: unknown) =>
     new Error(`the control socket that was passed as descriptor ${fd} ${why}`, { cause });
   const open = publicity(fd, path, knowsPeers); // before Node has it, and may have closed it

@@ -1,5 +1,5 @@
 // Where the control socket is when nobody says: the same answer for tund and for tunctl.
-import { join, normalize } from "node:path";
+import { join, resolve } from "node:path";
 import { judge } from "./trusted-path.ts";
 
 /** Longest path that fits `sun_path` with its NUL, in bytes: 107 on Linux (unix(7)), 103 on macOS and the BSDs. */
@@ -22,11 +22,11 @@ export const SYSTEM_SOCKET = "/run/tund/tund.sock";
 const first = (list: string | undefined): string | undefined => list?.split(":")[0] || undefined;
 
 /**
- * The state directory: `TUND_STATE_DIR`, what systemd gave, else `~/.local/state/tund` (XDG base directories). Without `..`, which
- * means one thing to the kernel behind a link and another where a name is joined to it: what is judged is what is used.
+ * The state directory: `TUND_STATE_DIR`, what systemd gave, else `~/.local/state/tund` (XDG base directories). Absolute, and
+ * without `..`, which means one thing to the kernel behind a link and another where a name is joined to it: what is judged is what is used.
  */
 export function stateDirectory(env: PathEnvironment, home: string): string {
-  return normalize(
+  return resolve(
     env.TUND_STATE_DIR ||
       first(env.STATE_DIRECTORY) ||
       join(env.XDG_STATE_HOME || join(home, ".local", "state"), "tund"),
@@ -49,7 +49,7 @@ export function socketPaths(
     if (why !== undefined) onPassedOver(`${name} is not used: ${why}`);
     return why === undefined ? directory : undefined;
   };
-  if (env.TUND_SOCKET) return [normalize(env.TUND_SOCKET)];
+  if (env.TUND_SOCKET) return [resolve(env.TUND_SOCKET)];
   const fallback = join(stateDirectory(env, home), "run", "tund.sock");
   const service = own("RUNTIME_DIRECTORY", first(env.RUNTIME_DIRECTORY));
   if (service !== undefined) return [join(service, "tund.sock")];

@@ -128,6 +128,7 @@ const arrows: Record<string, string[]> = {
   "daemon/hangup.ts": [],
   "daemon/descriptors.ts": ["shared"],
   "daemon/turns.ts": ["shared"],
+  "daemon/temporary.ts": ["shared"],
   "daemon/control-socket.ts": ["daemon/unix-socket.ts", "shared"],
   "daemon/unix-socket.ts": ["shared"],
   "daemon/api": [
@@ -161,6 +162,7 @@ const arrows: Record<string, string[]> = {
     "daemon/files.ts",
     "daemon/lines.ts",
     "daemon/resolver.ts",
+    "daemon/temporary.ts",
     "daemon/turns.ts",
     "daemon/wire-format.ts",
     "shared",

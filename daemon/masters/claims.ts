@@ -111,6 +111,9 @@ export class Claims {
     const config = await this.#resolved(host, given, wanted);
     // Not sooner: whoever has gone by now has not had it dialled. From here on, once more is enough for a suspect.
     if (suspects.lastOf(host) !== null) await transaction.wait(suspects.forgive(host));
+    // One that has nothing left to end for is gone in a moment, and was ended for reasons of its own: nobody needed it.
+    for (let at = this.#roster.going(host, config); at !== undefined; at = this.#roster.going(host, config))
+      await transaction.wait(at.ended);
     this.#roster.refuseWhenClosing();
     const before = this.#roster.names.get(host);
     before?.master.refuseWhenOver();

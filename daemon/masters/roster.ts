@@ -185,6 +185,11 @@ export class Roster {
     return this.#masters.has(identity);
   }
 
+  /** A master of that name, or for what this leads to, that is about to end with nothing on it. */
+  going(host: string, { identity }: HostConfig): Master | undefined {
+    return [this.#names.get(host)?.master, this.#masters.get(identity)].find(isGoing);
+  }
+
   /** The master for what this leads to; a new one if there is none. */
   masterFor(config: HostConfig, start: "connecting" | "idle"): Master {
     return this.#masters.get(config.identity) ?? this.#create(config, start);
@@ -200,7 +205,7 @@ export class Roster {
   // One that leads to others is used as it is; whatever options it was connected with.
   async #hop({ name, options }: Hop, wanted: Wanted): Promise<Master> {
     const standing = this.#names.get(name);
-    if (standing !== undefined && !isUnresolved(standing.master.config)) {
+    if (standing !== undefined && !isUnresolved(standing.master.config) && !isGoing(standing.master)) {
       this.claims.claim(standing, wanted.transaction);
       return standing.master;
     }
@@ -247,3 +252,7 @@ export class Roster {
     return master;
   }
 }
+
+/** Whether a master is about to end, with nothing that it waits for. */
+const isGoing = (master: Master | undefined): boolean =>
+  master !== undefined && isOver(master.state) && !master.isCarrying;

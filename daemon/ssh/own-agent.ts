@@ -1,13 +1,13 @@
 // An ssh-agent of tund's own, and the system's ssh-add that opens identities into it: whatever ssh reads is read, as fast as
 // ssh does it, and no private key of an encrypted file lies in tund's heap.
 import { randomBytes } from "node:crypto";
-import { constants } from "node:fs";
-import { lstat, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../shared/clock.ts";
 import { messageOf } from "../../shared/errors.ts";
 import { makeDirectory } from "../../shared/make-directory.ts";
+import { judge } from "../../shared/trusted-path.ts";
+import { temporaryDirectory } from "../temporary.ts";
 import { Agent } from "./agent.ts";
 import type { Child, Children } from "./children.ts";
 import { OPEN_DEADLINE_MS, WrongPassphrase } from "./private-key.ts";
@@ -179,16 +179,18 @@ export class OwnAgent {
   async #place(): Promise<string> {
     const { directory } = this.#options;
     try {
-      await (this.#cleared ??= rm(directory, { recursive: true, force: true }));
-      await makeDirectory(directory, 0o700);
-      const { uid, mode } = await lstat(directory);
-      const isPrivate = uid === process.getuid?.() && (mode & 0o170077) === constants.S_IFDIR;
+      // What others could change is not even cleared.
+      const isPrivate = () => judge(directory, "private").refusal === null;
       const fits = Buffer.byteLength(join(directory, "12345678")) <= MOST_PATH_BYTES;
-      if (isPrivate && fits) return directory;
+      if (fits && isPrivate()) {
+        await (this.#cleared ??= rm(directory, { recursive: true, force: true }));
+        await makeDirectory(directory, 0o700);
+        if (isPrivate()) return directory;
+      }
     } catch {
       // another place then
     }
-    return mkdtemp(join(tmpdir(), "tund-agent-"));
+    return temporaryDirectory("tund-agent-");
   }
 
   #ended(running: Running): void {

@@ -1,11 +1,11 @@
 // RevokedHostKeys of ssh_config(5): a list of public keys, or a key revocation list (ssh-keygen -k), which ssh-keygen reads.
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../shared/clock.ts";
 import { errnoOf, messageOf, TundError } from "../../shared/errors.ts";
 import { FileError, type Files, type OpenFile, versionOf } from "../files.ts";
 import { goThrough, type Line } from "../lines.ts";
+import { temporaryDirectory } from "../temporary.ts";
 import type { Turns } from "../turns.ts";
 import { parseCertificate } from "./certificate.ts";
 import type { Children } from "./children.ts";
@@ -76,7 +76,7 @@ function keyIn(line: string, number: number): Buffer | null {
 }
 
 async function isInKrl(file: string, key: Buffer, { children, clock, signal }: Means): Promise<boolean> {
-  const directory = await mkdtemp(join(tmpdir(), "tund-"));
+  const directory = await temporaryDirectory("tund-");
   try {
     const path = join(directory, "key.pub");
     await writeFile(path, `${keyType(key)} ${key.toString("base64")}\n`);

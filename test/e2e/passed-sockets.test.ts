@@ -4,7 +4,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { Client } from "../../cli/client.ts";
 import { nativeFile } from "../../shared/native/load.ts";
@@ -131,6 +131,13 @@ describe.each(programs)("%s", (name, dist) => {
       expect(await outcomeOf(started)).toBe(isPrivate ? "ready" : refused);
     },
   );
+
+  it("one in a directory that all share is refused: mux sockets would lie beside it", async () => {
+    const socket = await socketIn(0o1777);
+    const { end, log } = await start(dist(), { path: socket, mode: 0o600 }, socket);
+    expect(await end).toEqual([1, null]);
+    expect(log()).toContain(`others may write in ${dirname(socket)} (mode 1777)`);
+  });
 
   it("one in the abstract namespace is served where it is known who connects", async () => {
     const path = `\0tund-test-${process.pid}-${name.length}`;

@@ -287,3 +287,12 @@ describe("the link itself", () => {
     expect(performance.now() - began).toBeGreaterThanOrEqual(1000); // between the two, as ssh waits
   });
 });
+
+it("a hop that ends as the last host behind it does is connected anew for who comes meanwhile", async () => {
+  const tund = await startDaemon();
+  await ok(tund, "connect", "many0");
+  for (let n = 0; n < 9; n++) {
+    const came = Array.from({ length: 3 }, () => ok(tund, "connect", `many${n + 1}`));
+    expect((await Promise.all([ok(tund, "exit", `many${n}`), ...came])).join("")).toBe("");
+  }
+});

@@ -1,5 +1,5 @@
 // tunctl looks who answers before it says anything: what it says may be a passphrase.
-import { chownSync, existsSync, linkSync, mkdirSync, symlinkSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, linkSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import {
@@ -174,6 +174,18 @@ describe.skipIf(whyNoOthers !== null)("tunctl", () => {
     expect(listener.log()).not.toContain("heard");
     expect(await tunctl(ALICE, await withoutNative(), ours, "list")).toMatchObject({ code: 0 });
     return undefined;
+  });
+
+  it("says nothing in a directory that others can change, where the kernel cannot be asked who listens", async () => {
+    const directory = await directoryOf(ALICE);
+    const socket = join(directory, "tund.sock");
+    const listener = await listen(ALICE, socket);
+    chmodSync(directory, 0o777);
+    expect(await tunctl(ALICE, await withoutNative(), socket, "list")).toMatchObject({
+      code: 3,
+      stderr: expect.stringMatching(/others may write in \S+ .*without the compiled file/) as string,
+    });
+    expect(listener.log()).not.toContain("heard");
   });
 
   it("speaks to root's listener, which is systemd's, and as root to none that is behind another user's file", async () => {
