@@ -113,7 +113,7 @@ output("scripts/run-ts.mjs", "scripts/man.ts", "dist/man");
 // The one compiled file, where there is a compiler: without it some features are off, and `tunctl doctor` says so.
 const compiled = spawnSync(
   process.env.CC ?? "cc",
-  "-Wall -Wextra -Werror -O2 -s -shared -fPIC -pthread -DNAPI_VERSION=8 -I"
+  "-Wall -Wextra -Werror -O2 -s -shared -fPIC -DNAPI_VERSION=8 -I"
     .split(" ")
     .concat(
       at("node_modules/node-api-headers/include"),

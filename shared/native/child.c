@@ -4,7 +4,6 @@
 #include "child.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -28,45 +27,6 @@ struct start {
   pid_t pid;
   int error;
 };
-
-// Of all that were started here and not reaped: nobody else may reap them.
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pid_t *pids;
-static size_t count, room;
-static int starting;
-
-static bool make_room(void) {
-  if (count + (size_t)starting <= room) return true;
-  pid_t *more = realloc(pids, (room + 64) * sizeof *pids);
-  if (more == NULL) return false;
-  pids = more;
-  room += 64;
-  return true;
-}
-
-static bool begin(void) {
-  pthread_mutex_lock(&lock);
-  starting++;
-  bool is_there = make_room();
-  if (!is_there) starting--;
-  pthread_mutex_unlock(&lock);
-  return is_there;
-}
-
-static void begun(pid_t pid) {
-  pthread_mutex_lock(&lock);
-  if (pid > 0) pids[count++] = pid;
-  starting--;
-  pthread_mutex_unlock(&lock);
-}
-
-static void forget(pid_t pid) {
-  pthread_mutex_lock(&lock);
-  size_t i = 0;
-  while (i < count && pids[i] != pid) i++;
-  if (i < count) pids[i] = pids[--count];
-  pthread_mutex_unlock(&lock);
-}
 
 static int stream_pair(int pair[2]) {
 #ifdef SOCK_CLOEXEC
@@ -122,13 +82,7 @@ static void start_in_thread(napi_env env, void *data) {
     start->ours[i] = pair[0];
     theirs[i] = pair[1];
   }
-  if (start->error == 0) {
-    if (begin()) {
-      start->error = spawn_with(start, theirs);
-      begun(start->error == 0 ? start->pid : 0);
-    } else
-      start->error = ENOMEM;
-  }
+  if (start->error == 0) start->error = spawn_with(start, theirs);
   close_all(theirs);
   if (start->error != 0) close_all(start->ours);
 }
@@ -223,7 +177,6 @@ static napi_value reap_child(napi_env env, napi_callback_info info) {
     napi_get_null(env, &result);
     return result;
   }
-  forget(pid);
   napi_create_object(env, &result);
   set(env, result, "code", reaped == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1);
   set(env, result, "signal", reaped == pid && WIFSIGNALED(status) ? WTERMSIG(status) : -1);

@@ -1,6 +1,5 @@
 // Child processes: see child.c.
 #pragma once
 #include <node_api.h>
-#include <stdbool.h>
 
 void export_child(napi_env env, napi_value exports);
