@@ -5,24 +5,20 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vites
 import { type Agent, startAgent } from "../support/agent.ts";
 import { askpass } from "../support/askpass.ts";
 import { besideSsh } from "../support/beside-ssh.ts";
-import { certify, type Signing } from "../support/certificates.ts";
+import { Authorities, certify, type Signing } from "../support/certificates.ts";
 import { startTund, type Tund } from "../support/daemon.ts";
 import { run } from "../support/run.ts";
 import { startSecurityKey } from "../support/security-key.ts";
 import { type Key, makeKey } from "../support/ssh-key.ts";
 import { type Sshd, startSshd } from "../support/sshd.ts";
 
-const types = ["ed25519", "ecdsa", "rsa"] as const;
+const { types } = Authorities;
 
 let sshd: Sshd;
 let tund: Tund;
 let names = 0;
-const authorities = new Map<Key["type"], Key>();
-const authority = (type: Key["type"] = "ed25519"): Key => {
-  const key = authorities.get(type);
-  if (key === undefined) throw new Error("not set up yet");
-  return key;
-};
+const authorities = new Authorities();
+const authority = (type: Key["type"] = "ed25519"): Key => authorities.of(type);
 
 beforeAll(async () => {
   sshd = await startSshd({
@@ -30,7 +26,7 @@ beforeAll(async () => {
     authorizedKeys: () => [],
     hostKeyTypes: types,
     prepare: async (directory) => {
-      for (const type of types) authorities.set(type, await makeKey(join(directory, `ca_${type}`), type));
+      await authorities.make(directory);
       const lines = types.map((type) => `${authority(type).publicKey}\n`);
       await writeFile(join(directory, "authorities"), lines.join(""));
     },

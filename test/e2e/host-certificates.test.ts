@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { besideSsh } from "../support/beside-ssh.ts";
-import { certify, type Signing } from "../support/certificates.ts";
+import { Authorities, certify, type Signing } from "../support/certificates.ts";
 import { startTund, type Tund } from "../support/daemon.ts";
 import { echoServer, type LoopbackServer } from "../support/echo.ts";
 import { freePort } from "../support/free-port.ts";
@@ -12,21 +12,17 @@ import { type Sshd, startSshd } from "../support/sshd.ts";
 import { dialLoopback, echoed } from "../support/tcp.ts";
 import { type TempDir, tempDir } from "../support/temp-dir.ts";
 
-const types = ["ed25519", "ecdsa", "rsa"] as const;
+const { types } = Authorities;
 
 let place: TempDir;
 let echo: LoopbackServer;
 let names = 0;
-const authorities = new Map<Key["type"], Key>();
-const authority = (type: Key["type"] = "ed25519"): Key => {
-  const key = authorities.get(type);
-  if (key === undefined) throw new Error("not set up yet");
-  return key;
-};
+const authorities = new Authorities();
+const authority = (type: Key["type"] = "ed25519"): Key => authorities.of(type);
 
 beforeAll(async () => {
   place = await tempDir();
-  for (const type of types) authorities.set(type, await makeKey(join(place.path, `ca_${type}`), type));
+  await authorities.make(place.path);
   echo = await echoServer();
 });
 afterAll(async () => {

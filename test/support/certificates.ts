@@ -1,6 +1,7 @@
 // Certificates, as ssh-keygen signs them.
 import { rename } from "node:fs/promises";
-import { type Key } from "./ssh-key.ts";
+import { join } from "node:path";
+import { type Key, makeKey } from "./ssh-key.ts";
 import { run } from "./run.ts";
 
 export interface Signing {
@@ -31,4 +32,22 @@ export async function certify(authority: Key, key: Key, signing: Signing): Promi
   const made = `${key.path}-cert.pub`;
   if (to !== undefined) await rename(made, to);
   return to ?? made;
+}
+
+/** Authorities of several types: the keys that certify others. Its files are made by `make`. */
+export class Authorities {
+  static readonly types = ["ed25519", "ecdsa", "rsa"] as const;
+  readonly #keys = new Map<Key["type"], Key>();
+
+  async make(directory: string): Promise<void> {
+    for (const type of Authorities.types)
+      this.#keys.set(type, await makeKey(join(directory, `ca_${type}`), type));
+  }
+
+  /** @throws Error before they are made */
+  of(type: Key["type"]): Key {
+    const key = this.#keys.get(type);
+    if (key === undefined) throw new Error("not set up yet");
+    return key;
+  }
 }
