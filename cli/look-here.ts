@@ -1,6 +1,7 @@
 // What a start of tund would refuse here, where none answers that could say so.
 import { lstatSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { note } from "../shared/finding.ts";
 import type { Finding } from "../shared/logins.ts";
 import { fileFindings, findingOf, socketPlace, statePlace } from "../shared/places.ts";
 import { socketPaths, stateDirectory } from "../shared/socket-path.ts";
@@ -10,9 +11,8 @@ import type { Context } from "./command.ts";
 /** Looks at the places that a tund with this environment would have. Never throws. */
 export function lookHere({ env, home }: Context): Finding[] {
   const passedOver: Finding[] = [];
-  const next = "unset it, or set it to your own";
   const [socket] = socketPaths(env, home, (message) =>
-    passedOver.push({ subject: "runtime", level: "note", message, next }),
+    passedOver.push(note("runtime", message, "unset it, or set it to your own")),
   );
   const [directory, state] = [dirname(socket), stateDirectory(env, home)];
   return [

@@ -1,6 +1,7 @@
 // What the daemon finds of itself: its directories, its ciphers, its versions.
 import { lstat, readlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { note, ok } from "../shared/finding.ts";
 import type { Finding } from "../shared/logins.ts";
 import { fileFindings, findingOf, type Place, socketPlace, statePlace } from "../shared/places.ts";
 import { failed, type Need, type Seen, Walk } from "../shared/trusted-path.ts";
@@ -28,32 +29,24 @@ export async function selfCheck({
   isNative,
 }: Self): Promise<Finding[]> {
   return [
-    { subject: "tund", level: "ok", message: `${version} on Node ${node}`, next: null },
+    ok("tund", `${version} on Node ${node}`),
     await placeOf(socketPlace, dirname(socket), isGiven ? "trusted" : "private"),
     await placeOf(statePlace, stateDir, "private"),
     ...(await stateFile(stateDir)),
     nativeCrypto
-      ? { subject: "ciphers", level: "ok", message: "compiled", next: null }
-      : {
-          subject: "ciphers",
-          level: "note",
-          message: "ssh2's compiled ciphers are missing: forwards cost about twice the CPU",
-          next: "install python3, make and g++, and then tunctl again",
-        },
+      ? ok("ciphers", "compiled")
+      : note(
+          "ciphers",
+          "ssh2's compiled ciphers are missing: forwards cost about twice the CPU",
+          "install python3, make and g++, and then tunctl again",
+        ),
     isNative
-      ? {
-          subject: "native",
-          level: "ok",
-          message: "peers are checked, and systemd keeps listeners",
-          next: null,
-        }
-      : {
-          subject: "native",
-          level: "note",
-          message:
-            "no compiled file for this machine: peers are not checked beyond the socket's mode, and a restart closes listeners",
-          next: "build tunctl where there is a C compiler (npm run build)",
-        },
+      ? ok("native", "peers are checked, and systemd keeps listeners")
+      : note(
+          "native",
+          "no compiled file for this machine: peers are not checked beyond the socket's mode, and a restart closes listeners",
+          "build tunctl where there is a C compiler (npm run build)",
+        ),
   ];
 }
 

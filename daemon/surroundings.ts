@@ -1,4 +1,5 @@
 // What tund stands on and a bare machine or a container may lack: OpenSSH's programs, an account, somebody who reaps orphans.
+import { note, ok, problem } from "../shared/finding.ts";
 import type { Finding } from "../shared/logins.ts";
 import { missingPrograms } from "./programs.ts";
 import { withoutAccount } from "./ssh/ask-ssh.ts";
@@ -12,13 +13,6 @@ export interface Surroundings {
   /** whether our own compiled file is there */
   isNative: boolean;
 }
-
-const finding = (
-  subject: string,
-  level: Finding["level"],
-  message: string,
-  next: string | null = null,
-): Finding => ({ subject, level, message, next });
 
 const INSTALL = "install OpenSSH's client, or set PATH for tund";
 
@@ -38,36 +32,31 @@ function sshFindings(missing: readonly string[], { env }: Surroundings): Finding
   if (missing.includes("ssh")) {
     const where = env["PATH"] === undefined ? "and PATH is not set" : `which is ${env["PATH"]}`;
     const message = `there is no ssh on tund's PATH, ${where}: no host can be connected, since 'ssh -G' says what ssh_config means`;
-    return [finding("ssh", "problem", message, INSTALL)];
+    return [problem("ssh", message, INSTALL)];
   }
-  if (!missing.includes("ssh-keygen")) return [finding("ssh", "ok", "OpenSSH's client is on PATH")];
+  if (!missing.includes("ssh-keygen")) return [ok("ssh", "OpenSSH's client is on PATH")];
   const message =
     "there is no ssh-keygen on tund's PATH: hosts whose RevokedHostKeys is a key revocation list (KRL) are refused";
-  return [finding("ssh", "note", message, INSTALL)];
+  return [note("ssh", message, INSTALL)];
 }
 
 function accountFindings({ uid, hasAccount }: Surroundings): Finding[] {
   if (hasAccount) return [];
   const message = `uid ${uid} has no entry in passwd: ssh does not run for it, and no host can be connected`;
-  return [finding("account", "problem", message, withoutAccount(uid))];
+  return [problem("account", message, withoutAccount(uid))];
 }
 
 function identityFinding(missing: readonly string[]): Finding {
   if (missing.length === 0)
-    return finding(
-      "identities",
-      "ok",
-      "ssh-add opens those that have a passphrase, in an agent of tund's own",
-    );
+    return ok("identities", "ssh-add opens those that have a passphrase, in an agent of tund's own");
   const message = `there is no ${missing.join(" and no ")} on tund's PATH: those that have a passphrase take longer to open, and are held in tund's memory meanwhile`;
-  return finding("identities", "note", message, INSTALL);
+  return note("identities", message, INSTALL);
 }
 
 // Whatever a ProxyCommand or Match exec leaves behind becomes PID 1's child, and stays in the table of processes until that reaps it.
 function orphanFindings({ pid, isNative }: Surroundings): Finding[] {
   if (pid !== 1) return [];
-  if (isNative)
-    return [finding("orphans", "ok", "tund is PID 1, and reaps what other programs leave behind")];
+  if (isNative) return [ok("orphans", "tund is PID 1, and reaps what other programs leave behind")];
   const message = "tund is PID 1, and without its compiled file cannot reap what other programs leave behind";
-  return [finding("orphans", "note", message, "put an init before it ('docker run --init', tini)")];
+  return [note("orphans", message, "put an init before it ('docker run --init', tini)")];
 }

@@ -1,4 +1,5 @@
 // The directories that tund obeys, and what is said of one that it does not.
+import { note, ok, problem } from "./finding.ts";
 import type { Finding } from "./logins.ts";
 import { type Judgement, quoted, type Refusal, type Seen, shownMode, whyNotOwnFile } from "./trusted-path.ts";
 
@@ -36,21 +37,16 @@ const nextStep = ({ next }: Pick<Refusal, "next">, { setting }: Place): string =
 export function findingOf(place: Place, directory: string, judgement: Judgement, isMade: boolean): Finding {
   const { refusal, warnings, found } = judgement;
   const { subject, rule, setting } = place;
-  const say = (level: Finding["level"], message: string, next: string | null = null): Finding => ({
-    subject,
-    level,
-    message,
-    next,
-  });
   const [warning] = warnings;
-  if (refusal !== null) return say("problem", `${refusal.why}: ${rule}`, nextStep(refusal, place));
-  if (found === null && isMade) return say("ok", `${directory} is not there, and is made when tund starts`);
-  if (found === null) return say("problem", `${directory} is not there`, `mkdir -m 700 ${quoted(directory)}`);
-  if (warning !== undefined) return say("note", warning, `set ${setting} to a path elsewhere`);
+  if (refusal !== null) return problem(subject, `${refusal.why}: ${rule}`, nextStep(refusal, place));
+  if (found === null && isMade) return ok(subject, `${directory} is not there, and is made when tund starts`);
+  if (found === null)
+    return problem(subject, `${directory} is not there`, `mkdir -m 700 ${quoted(directory)}`);
+  if (warning !== undefined) return note(subject, warning, `set ${setting} to a path elsewhere`);
   const shown = shownMode(found);
-  if (shown === "0700") return say("ok", `${directory} is private (0700)`);
-  return say(
-    "note",
+  if (shown === "0700") return ok(subject, `${directory} is private (0700)`);
+  return note(
+    subject,
     `${directory} can be looked into by others (${shown})`,
     `chmod 700 ${quoted(directory)}`,
   );
@@ -65,5 +61,5 @@ export function fileFindings(path: string, seen: Pick<Seen, "uid" | "mode">): Fi
     ...(refusal.next === null ? [] : [`${refusal.next} if all that it says is yours`]),
   ];
   const message = `${refusal.why}: what it says is done in its user's name`;
-  return [{ subject: "state", level: "problem", message, next: next.join(", or ") }];
+  return [problem("state", message, next.join(", or "))];
 }

@@ -1,5 +1,6 @@
 // What would happen if a host were connected now, and why: nothing secret is sent, and nothing is changed.
 import { messageOf, TundError } from "../../shared/errors.ts";
+import { note, ok, problem } from "../../shared/finding.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
 import type { Finding } from "../../shared/logins.ts";
 import { offeredAlgorithms } from "../ssh/algorithms.ts";
@@ -24,20 +25,6 @@ export interface Examination extends Outside, Probing {
   /** sockets of whoever asks: their agents */
   agents: readonly string[];
 }
-
-const ok = (subject: string, message: string): Finding => ({ subject, level: "ok", message, next: null });
-const note = (subject: string, message: string, next: string | null = null): Finding => ({
-  subject,
-  level: "note",
-  message,
-  next,
-});
-const problem = (subject: string, message: string, next: string): Finding => ({
-  subject,
-  level: "problem",
-  message,
-  next,
-});
 
 /** Examines a host, from its configuration to what its server would want of a login. */
 export async function examine(examination: Examination): Promise<Finding[]> {
