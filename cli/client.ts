@@ -44,7 +44,7 @@ export class Client {
    */
   async call<V extends Verb>(verb: V, input: Input<V>): Promise<Output<V>> {
     const { params, querystring, body } = input as Parts;
-    const { method, url } = routes[verb];
+    const { method, url, fields } = routes[verb];
     const path = pathOf(url, params ?? {}, querystring ?? {});
     const reply = await this.#ask({ method, path, body }).catch(async (error: unknown) => {
       const { unreachable } = await import("./unreachable.ts"); // seldom needed
@@ -52,7 +52,9 @@ export class Client {
     });
     this.#daemonVersion = reply.version;
     if (reply.status !== 200) throw refusalOf(reply);
-    return parse(reply) as Output<V>;
+    const answer = parse(reply);
+    if (!hasAll(answer, fields)) throw new TundError("INTERNAL", senseless(reply));
+    return answer as Output<V>;
   }
 
   async #ask(question: Question): Promise<Reply> {
@@ -89,6 +91,10 @@ export function receive(incoming: IncomingMessage): Promise<Reply> {
     });
   });
 }
+
+const hasAll = (answer: unknown, fields: readonly string[]): boolean =>
+  fields.length === 0 ||
+  (typeof answer === "object" && answer !== null && fields.every((field) => field in answer));
 
 function parse(reply: Reply): unknown {
   try {

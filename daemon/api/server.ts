@@ -76,9 +76,11 @@ const noCompiler = () => () => {
 /** Registers every route of the contract. */
 export function addRoutes(app: FastifyInstance, handlers: Handlers, slices: Turns): void {
   for (const verb of Object.keys(routes) as Verb[]) {
+    const { method, url } = routes[verb];
     const handle = handlers[verb] as (input: unknown, transaction: Transaction) => Promise<unknown>;
     app.route({
-      ...routes[verb],
+      method,
+      url,
       schema: { operationId: verb, ...contract[verb] },
       validatorCompiler: ({ httpPart }) => checkOf(verb, httpPart),
       // Answers are typed where they are made, and written as they are.

@@ -106,6 +106,7 @@ describe("-S", () => {
         { ...master, host: "/x", muxSocket },
       ],
     },
+    "DELETE /v1/masters/%2Fx": { ...master, host: "/x" },
   });
 
   it("names the master that is driven there, whatever the host is called", async () => {
@@ -293,7 +294,10 @@ describe("cancel", () => {
 
 describe("a verb's name", () => {
   it("means the verb where it stands first, and else a host", async () => {
-    const answers = { "GET /v1/masters/list": master, "POST /v1/masters/list/check": { pid: 7 } };
+    const answers = {
+      "GET /v1/masters/list": master,
+      "POST /v1/masters/list/check": { host: "list", pid: 7, roundTripMs: 1 },
+    };
     expect((await dashO("-O check list", answers)).outcome).toEqual(says(0, "Master running (pid=7)"));
     expect((await dashO("list -O check", answers)).outcome.code).toBe(2);
   });

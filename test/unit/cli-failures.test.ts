@@ -55,6 +55,9 @@ describe("a failure that the daemon tells", () => {
     [502, "{}"],
     [500, "null"],
     [500, '{"code":"INTERNAL"}'],
+    [200, "{}"],
+    [200, "[]"],
+    [200, '"active"'],
   ])("with an answer that makes no sense is said to be one: %i %j", async (status, body) => {
     const { code, err } = await tunctl(["--socket", await saying(status, body), "check", "db"]);
     expect(code).toBe(1);
