@@ -116,9 +116,9 @@ async function writeUnits({ context }: Invocation, scope: Scope): Promise<string
   if (scope === "system") files.push([join(source, "tund.sysusers"), "/etc/sysusers.d/tund.conf"]);
   const command = `=${quoted(node)} ${quoted(tund)}\n`;
   for (const [, to] of files) {
-    refuseOthers(dirname(to)); // with sudo -E it may be another user's
-    await makeDirectory(dirname(to), 0o755);
-    refuseOthers(dirname(to));
+    const refuseOthers = () => refuseOthersIn(dirname(to)); // with sudo -E it may be another user's
+    await makeDirectory(dirname(to), 0o755, refuseOthers);
+    refuseOthers();
   }
   return files.map(([from, to]) => {
     // By a function, for which a $ in the path is nothing special.
@@ -131,9 +131,11 @@ async function writeUnits({ context }: Invocation, scope: Scope): Promise<string
   });
 }
 
-function refuseOthers(directory: string): void {
+function refuseOthersIn(directory: string): void {
   const { refusal } = judge(directory, "own");
-  if (refusal !== null) throw failed(`units are not written to ${directory}: ${refusal.why}`);
+  if (refusal === null) return;
+  const next = refusal.next === null ? "" : `: ${refusal.next}`;
+  throw failed(`units are not written to ${directory}: ${refusal.why}${next}`);
 }
 
 /** A word of ExecStart= (systemd.service(5), COMMAND LINES). */

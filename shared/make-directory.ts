@@ -7,15 +7,23 @@ import { errnoOf, messageOf } from "./errors.ts";
 /**
  * Makes a directory, and those above it that are not there: each is tried once.
  * @param mode of each that is made, as far as the umask lets it
- * @throws Error that names the one that cannot be made, with the system's code
+ * @param approve looks at the path before each: somebody else may have put a link where the last look saw nothing
+ * @throws Error that names the one that cannot be made, with the system's code; what `approve` throws
  */
-export async function makeDirectory(path: string, mode: number): Promise<void> {
+export async function makeDirectory(
+  path: string,
+  mode: number,
+  approve = (): unknown => undefined,
+): Promise<void> {
   const missing: string[] = [];
   for (let at = path; !(await isThere(at)); at = dirname(at)) {
     missing.unshift(at);
     if (dirname(at) === at) break;
   }
-  for (const one of missing) await make(one, mode);
+  for (const one of missing) {
+    approve();
+    await make(one, mode);
+  }
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -18,10 +18,11 @@ export async function claimDirectory(
   place: Place,
   warn: (line: string) => void,
 ): Promise<void> {
+  const approve = () => refuse(path, place, "private");
   // Before anything is made, since it might be made somewhere else; and after that, since another may have been quicker.
-  refuse(path, place, "private");
-  await makeDirectory(path, 0o700);
-  for (const warning of refuse(path, place, "private")) warn(`${place.name}: ${warning}`);
+  approve();
+  await makeDirectory(path, 0o700, approve);
+  for (const warning of approve()) warn(`${place.name}: ${warning}`);
 }
 
 /** Gives the warnings. @throws NotOwnDirectory */

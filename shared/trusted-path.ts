@@ -94,6 +94,8 @@ export class Walk {
   readonly #ahead: string[];
   /** the directories that the walk has come through, and what it has come to */
   readonly #way: Place[] = [];
+  /** the directories that are open to others, in the way that they have come up: all are told at once */
+  readonly #open = new Map<string, Place>();
   readonly #warnings: string[] = [];
   #at = "/";
   #links = 0;
@@ -142,9 +144,9 @@ export class Walk {
     if (directory !== undefined && isOpen(directory.seen)) {
       // Of what lies in it others can take away what they like: it has to be what nobody else can have made.
       const isUsable = seen === null || (seen.uid === process.geteuid?.() && isKind(seen.mode, S_IFDIR));
-      if (!isUsable || !isRootsMount(this.#way)) return openTo(directory, "chmod go-w");
-      if (seen !== null)
-        this.#warnings.push(`${openTo(directory, "").why}: they can take ${at} away, and not write in it`);
+      if (!isUsable || !isRootsMount(this.#way)) this.#open.set(directory.path, directory);
+      else if (seen !== null)
+        this.#warnings.push(`${openTo([directory]).why}: they can take ${at} away, and not write in it`);
     }
     if (seen === null) return null;
     if (!isTrusted(seen.uid)) return foreign(at, seen);
@@ -158,10 +160,18 @@ export class Walk {
     this.#end(refusal, last?.seen);
   }
 
-  #end(refusal: Refusal | null, found: Seen | null = null): void {
+  #end(last: Refusal | null, found: Seen | null = null): void {
+    const refusal = both(this.#open.size === 0 ? null : openTo([...this.#open.values()]), last);
     this.#isOver = true;
-    this.#judgement = { refusal, warnings: this.#warnings, found };
+    this.#judgement = { refusal, warnings: this.#warnings, found: refusal === null ? found : null };
   }
+}
+
+// Where nothing can be done about one, nothing is gained by what can be done about the other.
+function both(one: Refusal | null, other: Refusal | null): Refusal | null {
+  if (one === null || other === null) return one ?? other;
+  if (one.next === null || other.next === null) return one.next === null ? one : other;
+  return { why: `${one.why}, and ${other.why}`, next: `${one.next} && ${other.next}` };
 }
 
 const partsOf = (path: string): string[] => path.split("/").filter((part) => part !== "" && part !== ".");
@@ -183,10 +193,15 @@ function isRootsMount(way: readonly Place[]): boolean {
 function whyNotOwn({ path, seen }: Place, need: "private" | "own"): Refusal | null {
   if (!isKind(seen.mode, S_IFDIR)) return { why: `${path} is no directory`, next: null };
   if (seen.uid !== process.geteuid?.()) return foreign(path, seen);
-  if (isWritable(seen)) return openTo({ path, seen }, need === "private" ? "chmod 700" : "chmod go-w");
-  if (need === "own" || (seen.mode & 0o777) === 0o700) return null;
-  return { why: `${path} has mode ${shownMode(seen)}`, next: `chmod 700 ${quoted(path)}` };
+  if (need === "own") return isWritable(seen) ? openTo([{ path, seen }]) : null;
+  if ((seen.mode & 0o777) === 0o700) return null;
+  const why = isWritable(seen) ? whyOpen([{ path, seen }]) : `${path} has mode ${shownMode(seen)}`;
+  return { why, next: isSystems(path, seen) ? null : `chmod 700 ${quoted(path)}` };
 }
+
+// Such as /etc, /run or /var/tmp: others would no longer get at what is theirs there.
+const isSystems = (path: string, seen: Seen): boolean =>
+  (seen.mode & STICKY) !== 0 || (isRoot(seen.uid) && partsOf(path).length < 3 && !path.endsWith("/tund"));
 
 /**
  * Why a file is not obeyed that was opened without following links: it is no regular one, it is somebody else's, or others
@@ -209,10 +224,13 @@ const foreign = (path: string, { uid }: Pick<Seen, "uid">): Refusal => ({
   next: null,
 });
 
-const openTo = ({ path, seen }: Place, command: string): Refusal => ({
-  why: `others may write in ${path} (mode ${shownMode(seen)})`,
-  next: `${command} ${quoted(path)}`,
+const openTo = (places: readonly Place[]): Refusal => ({
+  why: whyOpen(places),
+  next: `chmod go-w ${places.map(({ path }) => quoted(path)).join(" ")}`,
 });
+
+const whyOpen = (places: readonly Place[]): string =>
+  `others may write in ${places.map(({ path, seen }) => `${path} (mode ${shownMode(seen)})`).join(" and ")}`;
 
 /** A mode as chmod(1) takes it. */
 export const shownMode = ({ mode }: Pick<Seen, "mode">): string =>

@@ -112,6 +112,22 @@ describe.skipIf(whyNot !== undefined)("A state directory", () => {
       () => [`others may write in ${at("open")} (mode 0775)`, `chmod go-w ${at("open")}`],
     ],
     [
+      "that an umask of 002 has made, as all that is above it",
+      () => {
+        for (const path of ["local", "local/state"]) directoryOf(US, at(path), 0o775);
+        return place.fill(directoryOf(US, at("local/state/tund"), 0o775));
+      },
+      () => {
+        const above = [at("local"), at("local/state")];
+        const open = above.map((path) => `${path} (mode 0775)`).join(" and ");
+        const own = at("local/state/tund");
+        return [
+          `others may write in ${open}, and others may write in ${own} (mode 0775)`,
+          `chmod go-w ${above.join(" ")} && chmod 700 ${own}`,
+        ];
+      },
+    ],
+    [
       "that a link of ours leads to which others can move",
       () => {
         place.fill(directoryOf(US, at("state")));
@@ -193,10 +209,12 @@ describe.skipIf(whyNot !== undefined)("A state directory", () => {
     );
     await tund.stop();
     // What another has put there is theirs, and a link might lead anywhere.
-    const line = `tund: ${open}: ${rule}: chmod go-w ${at("mount")}, or ${elsewhere}`;
     spawnSync("mv", [at("mount/state"), at("mount/taken")]);
     directoryOf(THEM, at("mount/state"), 0o755);
-    expect(await place.refusal({ TUND_STATE_DIR: at("mount/state") })).toBe(line);
+    expect(await place.refusal({ TUND_STATE_DIR: at("mount/state") })).toBe(
+      `tund: ${theirs("mount/state")}: ${rule}: ${elsewhere}`,
+    );
+    const line = `tund: ${open}: ${rule}: chmod go-w ${at("mount")}, or ${elsewhere}`;
     spawnSync("rm", ["-r", at("mount/state")]);
     symlinkSync(at("mount/taken"), at("mount/state"));
     expect(await place.refusal({ TUND_STATE_DIR: at("mount/state") })).toBe(line);

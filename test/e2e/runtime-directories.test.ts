@@ -138,11 +138,36 @@ describe.skipIf(whyNot !== undefined)("TUND_SOCKET", () => {
       () =>
         `others may write in ${at("open")} (mode 0777): ${rule}: chmod go-w ${at("open")}, or ${elsewhere}`,
     ],
+    [
+      "in a directory whose name would make two lines",
+      () => directoryOf(US, at("a\nb"), 0o755),
+      () => `${at(String.raw`a b`)} has mode 0755: ${rule}: chmod 700 '${at("a b")}', or ${elsewhere}`,
+    ],
   ])("%s is refused, never passed over, and nothing is changed", async (_, make, line) => {
     const directory = make();
     const env = { TUND_SOCKET: join(directory, "tund.sock"), TUND_STATE_DIR: at("ours/state") };
     expect(await place.refusal(env)).toBe(`tund: ${line()}`);
   });
+
+  it.each([
+    ["/etc", "0755"],
+    ["/tmp", "1777"],
+  ])(
+    "of root's in a directory of the system's is refused, which stays as it is: %s",
+    async (directory, mode) => {
+      const env = {
+        TUND_SOCKET: `${directory}/tund.sock`,
+        TUND_STATE_DIR: at("ours/state"),
+        HOME: at("ours"),
+      };
+      const { code, stderr } = await runAs(0, ["tund"], env);
+      expect(code).toBe(1);
+      const why =
+        mode === "0755" ? `${directory} has mode ${mode}` : `others may write in ${directory} (mode ${mode})`;
+      expect(stderr).toBe(`tund: ${why}: ${rule}: ${elsewhere}\n`);
+      expect((statSync(directory).mode & 0o7777).toString(8)).toBe(mode.replace(/^0/, ""));
+    },
+  );
 });
 
 /** What tunctl's doctor says, by subject. */

@@ -67,6 +67,23 @@ tund runs on /run/user/${uid}/tund/tund.sock, and will from your login on`,
     expect(others).toMatchObject({ refused: 0, reset: 0, late: 0 });
   });
 
+  it("has its units written where nobody else can write, and in the place of a link that stands there", async () => {
+    const units = "/home/alice/.config/systemd/user";
+    await as(
+      "alice",
+      `chmod 777 ${units}; echo precious >~/precious; ln -sf ~/precious ${units}/tund.service`,
+    );
+    await expect(as("alice", "tunctl setup-systemd --user")).rejects.toThrow(
+      `units are not written to ${units}: others may write in ${units} (mode 0777): chmod go-w ${units}`,
+    );
+    expect(await as("alice", `cat ~/precious; ls ${units} | grep -c '^tund'`)).toBe("precious\n2");
+    await as("alice", `chmod go-w ${units}; tunctl setup-systemd --user`);
+    expect(await as("alice", `cat ~/precious; stat -c %F ${units}/tund.service`)).toBe(
+      "precious\nregular file",
+    );
+    await isAnswering();
+  });
+
   it("has the forwards of a lingering user back after a power cut, without a login", async () => {
     await world.machine.reboot();
     await isAnswering();
