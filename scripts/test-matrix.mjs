@@ -1,7 +1,7 @@
 // `npm run test:matrix [-- VERSION...]`: the suite on every Node that is supported, each in a copy of this tree with its own
 // dependencies: ssh2's compiled part fits one Node's ABI, and would silently be left out on another.
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -41,6 +41,7 @@ function copyTree(to) {
 
 function testOn(version) {
   const directory = mkdtempSync(join(tmpdir(), `tunctl-node${version}-`));
+  chmodSync(directory, 0o755); // there are tests in which other users run the programs
   try {
     const home = installNode(version, join(directory, "node"));
     const tree = join(directory, "tree");

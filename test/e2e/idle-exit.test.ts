@@ -69,7 +69,11 @@ describe("tund --while-held", () => {
     await ok("-O", "exit", "-S", path, "behind");
     await hasEnded(tund);
     expect(tund.log()).toContain('"level":"info"');
-    expect(tund.log()).not.toMatch(/"level":"(warn|error)"/);
+    const warnings = tund
+      .log()
+      .split("\n")
+      .filter((line) => /"level":"(warn|error)"/.test(line));
+    expect(warnings.filter((line) => !line.includes("compiled ciphers are missing"))).toEqual([]);
   });
 
   it("ends where nobody came, once who only looks has gone", async () => {

@@ -23,6 +23,17 @@ describe("a wait", () => {
     ]);
   });
 
+  it("counts by what it exceeds twice a control's that was too late itself", () => {
+    const late = lane({ waits: [{ sent: 1000, ms: 1000 }] });
+    for (const [control, excess] of [
+      [200, 800],
+      [201, 598],
+    ] as const)
+      expect(besideControls(late, [lane({ worst: { 1: control } })], [])).toMatchObject([
+        { control, excess },
+      ]);
+  });
+
   it("does not count while tund had no processor", () => {
     const late = lane({ waits: [{ sent: 1000, ms: 400 }] });
     const delays = [
