@@ -2,7 +2,7 @@
 import { isOver } from "../../daemon/masters/state.ts";
 import type { SavedHost } from "../../daemon/saved-state.ts";
 import type { ConnectionOptions } from "../../shared/records.ts";
-import type { Host, ScheduledMasters } from "./scheduled-masters.ts";
+import { decisive, type Host, type ScheduledMasters } from "./scheduled-masters.ts";
 
 export const verbs = [
   "connect",
@@ -140,8 +140,12 @@ async function judgeAcknowledged(
 ): Promise<void> {
   const later = done.filter(({ host, ended }) => ended > one.began && isOneHost(host, one.host));
   if (ends(one)) {
-    const isGone = (host: string) =>
-      host === one.host || (isOneHost(host, one.host) && before.every((each) => each.host !== host));
+    // Two names of a host are one master's where nobody asked for one of them with options that lead elsewhere.
+    const isShared = done.every(
+      ({ host, connection }) => connection !== decisive || !isOneHost(host, one.host),
+    );
+    const isOther = (host: string) => isOneHost(host, one.host) && before.every((each) => each.host !== host);
+    const isGone = (host: string) => host === one.host || (isShared && isOther(host));
     const left = saved().filter(({ host }) => isGone(host));
     claim(left.length === 0 || later.some((other) => !ends(other)), `${one.host} was given up`);
     return;
