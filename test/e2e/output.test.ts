@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { cannedDaemon } from "../support/canned-daemon.ts";
 import { eventually } from "../support/eventually.ts";
-import { forward } from "../support/records.ts";
+import { forward, master } from "../support/records.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 const TUNCTL = "dist/tunctl.cjs";
@@ -53,7 +53,7 @@ async function runsUnread(args: readonly string[], socket: string) {
 
 describe("what tunctl prints", () => {
   it("comes whole through a pipe that is full, whether or not that blocks", async () => {
-    const answer = { pid: 1, forwards: Array.from({ length: 3000 }, () => forward) };
+    const answer = { ...master, roundTripMs: 1, forwards: Array.from({ length: 3000 }, () => forward) };
     const answers = { "DELETE /v1/masters/db": answer, "POST /v1/masters/db/check": answer };
     const { socket } = await cannedDaemon({ answers });
     for (const verb of ["exit", "check"])

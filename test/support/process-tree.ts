@@ -1,6 +1,7 @@
 // Processes by their ancestry: sshd's sessions leave its process group, so a group's signal does not reach them.
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { basename } from "node:path";
 
 interface Process {
   pid: number;
@@ -29,7 +30,9 @@ export function descendants(root: number): number[] {
 export const descendantsNamed = (root: number, name: string): number[] =>
   descendants(root).filter((pid) => {
     try {
-      return readFileSync(`/proc/${pid}/comm`, "utf8") === `${name}\n`;
+      // Node 24 calls its first thread, and with that the process, MainThread.
+      const [program = ""] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+      return readFileSync(`/proc/${pid}/comm`, "utf8") === `${name}\n` || basename(program) === name;
     } catch {
       return false; // it ended while we looked
     }

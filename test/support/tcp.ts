@@ -35,7 +35,7 @@ async function dialPathOnce(path: string): Promise<Socket | NodeJS.ErrnoExceptio
 /** All that arrives until the other side ends. @throws the socket's error */
 export async function readAll(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  // Not `for await`: that destroys the socket at its end, and its other direction with it.
+  // Not `for await`: before Node 24 that destroys the socket at its end, and its other direction with it.
   socket.on("data", (chunk: Buffer) => chunks.push(chunk)).resume();
   if (!socket.readableEnded) await once(socket, "end");
   return Buffer.concat(chunks);
