@@ -1,5 +1,6 @@
 // Who holds a port: pid and command, as /proc tells (proc(5)). Elsewhere than on Linux nobody is named.
 import { readdir, readFile, readlink } from "node:fs/promises";
+import { basename } from "node:path";
 
 const LISTEN = "0A";
 
@@ -19,8 +20,15 @@ export async function portHolder(port: number): Promise<string | null> {
   if (held.length === 0) return null;
   const pid = await pidHolding(new Set(held.map(({ inode }) => `socket:[${inode}]`)));
   if (pid === null) return `a process of uid ${held[0]?.uid}`;
-  const command = await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "?");
-  return `${command.trim()} (pid ${pid})`;
+  return `${await commandOf(pid)} (pid ${pid})`;
+}
+
+// Node 24 and later call their first thread, and with that the process, MainThread: there the program's own name says more.
+async function commandOf(pid: string): Promise<string> {
+  const command = (await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "?")).trim();
+  if (command !== "MainThread") return command;
+  const [program = ""] = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0");
+  return basename(program) || command;
 }
 
 async function readSockets(file: string): Promise<TcpSocket[]> {

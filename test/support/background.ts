@@ -20,7 +20,7 @@ export interface Background {
 export async function startInBackground(
   program: string,
   args: readonly string[],
-  options: { env: NodeJS.ProcessEnv; cwd: string },
+  options: { env: NodeJS.ProcessEnv; cwd: string; argv0?: string },
 ): Promise<Background> {
   const child = spawn(program, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
   const chunks: Buffer[] = [];

@@ -99,14 +99,10 @@ describe("a master", () => {
 });
 
 describe("-S", () => {
+  const [other, driven] = ["other", "/x"].map((host) => ({ ...master, host }));
   const masters = (muxSocket: string | null) => ({
-    "GET /v1/masters": {
-      masters: [
-        { ...master, host: "other" },
-        { ...master, host: "/x", muxSocket },
-      ],
-    },
-    "DELETE /v1/masters/%2Fx": { ...master, host: "/x" },
+    "GET /v1/masters": { masters: [other, { ...driven, muxSocket }] },
+    "DELETE /v1/masters/%2Fx": driven,
   });
 
   it("names the master that is driven there, whatever the host is called", async () => {
@@ -294,10 +290,8 @@ describe("cancel", () => {
 
 describe("a verb's name", () => {
   it("means the verb where it stands first, and else a host", async () => {
-    const answers = {
-      "GET /v1/masters/list": master,
-      "POST /v1/masters/list/check": { host: "list", pid: 7, roundTripMs: 1 },
-    };
+    const check = { host: "list", pid: 7, roundTripMs: 1 };
+    const answers = { "GET /v1/masters/list": master, "POST /v1/masters/list/check": check };
     expect((await dashO("-O check list", answers)).outcome).toEqual(says(0, "Master running (pid=7)"));
     expect((await dashO("list -O check", answers)).outcome.code).toBe(2);
   });
