@@ -9,12 +9,12 @@ import { type Caller, unanswered } from "./caller.ts";
 import type { HostConfig } from "./host-config.ts";
 import { isCertificateType } from "./certificate.ts";
 import { fingerprint, keyType } from "./host-key.ts";
-import { bareKey, type Offer, shownKey, type Sign, signatureAlgorithmOf } from "./offer.ts";
+import { bareKey, type LockedOffer, type Offer, shownKey, type Sign, signatureAlgorithmOf } from "./offer.ts";
 import type { KeyRing, KeyToOpen, OpenKey } from "./key-ring.ts";
 import { type KeyFile, publicKeyIn, readKeyFile, signWith, WrongPassphrase } from "./private-key.ts";
 
 export interface Identities {
-  offers: Offer[];
+  offers: (Offer | LockedOffer)[];
   /** what could not be offered, and why: told when authentication fails */
   skipped: string[];
   /** whether a file did not answer: what it holds may be of use another time */
@@ -37,8 +37,11 @@ export interface IdentityOptions {
 /** A key or certificate that could be offered. */
 interface Candidate {
   label: string;
+  /** empty where only a passphrase would tell */
   blob: Buffer;
   sign: Sign | null;
+  /** where only a passphrase would tell its public half */
+  open?: () => Promise<Offer>;
 }
 
 /** Gathers what to offer. Never throws: an unusable key or agent is told in `skipped` and the others are tried. */
@@ -79,7 +82,8 @@ export async function gatherIdentities(options: IdentityOptions): Promise<Identi
     const signs = signerOf(fileKeys[index]?.blob ?? Buffer.alloc(0), signers) !== null;
     if (file.problem !== null && !signs) skipped.push(`${file.path}: ${file.problem}`);
   }
-  const offers = all.flatMap(({ label, blob, sign }): Offer[] => {
+  const offers = all.flatMap(({ label, blob, sign, open }): Identities["offers"] => {
+    if (open !== undefined) return [{ label, open }];
     const isNew = !seen.has(blob.toString("base64"));
     seen.add(blob.toString("base64"));
     return sign === null || blob.length === 0 || !isNew ? [] : [{ label, blob, sign }];
@@ -146,14 +150,14 @@ function candidateOf(file: KeyFile, opening: Opening): Candidate {
     return { label, blob, sign: (data, name) => signWith(privateKey, data, signatureAlgorithmOf(name)) };
   if (!isEncrypted) return { label, blob, sign: null };
   let opened: Promise<OpenKey> | undefined;
-  return {
-    label,
-    blob,
-    sign: async (data, name) => {
-      opened ??= opening.open({ path, blob });
-      return (await opened).sign(data, signatureAlgorithmOf(name));
-    },
+  const open = () => (opened ??= opening.open({ path, blob: file.blob }));
+  const sign: Sign = async (data, name) => (await open()).sign(data, signatureAlgorithmOf(name));
+  if (file.blob !== null) return { label, blob, sign };
+  const offered = async (): Promise<Offer> => {
+    const { blob: known } = await open();
+    return { label: `${path} (${fingerprint(known)})`, blob: known, sign };
   };
+  return { label, blob, sign: null, open: offered };
 }
 
 /** What one login opens with passphrases, and lets go at its end. */

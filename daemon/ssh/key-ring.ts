@@ -7,10 +7,12 @@ import type { Files } from "../files.ts";
 import type { Children } from "./children.ts";
 import { bareKey, type Sign } from "./offer.ts";
 import { OwnAgent, type OwnAgentOptions, ToolFailure } from "./own-agent.ts";
-import { decrypt, signWith } from "./private-key.ts";
+import { decrypt, type PrivateKey, signWith } from "./private-key.ts";
 
 /** A key that is open, for whoever holds it. */
 export interface OpenKey {
+  /** its public half */
+  blob: Buffer;
   /** Whether it can sign still: an agent may have ended. Never rejects. */
   isThere(): Promise<boolean>;
   sign: Sign;
@@ -21,8 +23,8 @@ export interface OpenKey {
 /** An identity file. */
 export interface KeyToOpen {
   path: string;
-  /** its public half */
-  blob: Buffer;
+  /** its public half; null when only the passphrase tells */
+  blob: Buffer | null;
 }
 
 export interface KeyRingOptions extends OwnAgentOptions {
@@ -78,11 +80,13 @@ export class KeyRing {
    * @throws WrongPassphrase; Error when it cannot be opened for another reason
    */
   async open({ path, blob }: KeyToOpen, passphrase: string, signal: AbortSignal): Promise<OpenKey> {
-    const entry = this.#enter(path, bareKey(blob));
+    const own = bareKey(blob ?? (await this.#oneOfFew(() => this.#publicHalf(path, passphrase, signal))));
+    const entry = this.#enter(path, own);
     try {
       const signer = await inTurn(entry, () => this.#signerOf(entry, passphrase, signal));
       let isHeld = true;
       return {
+        blob: own,
         isThere: async () => isHeld && (await signer.isThere()),
         sign: signer.sign,
         release: () => {
@@ -115,6 +119,15 @@ export class KeyRing {
     return createHmac("sha256", this.#secret).update(passphrase).digest("base64");
   }
 
+  async #publicHalf(path: string, passphrase: string, signal: AbortSignal): Promise<Buffer> {
+    try {
+      return await this.#agent.publicHalf(path, passphrase, signal);
+    } catch (error) {
+      if (!(error instanceof ToolFailure)) throw error;
+      return (await this.#decrypted(path, passphrase, signal)).blob;
+    }
+  }
+
   async #opened(entry: Entry, passphrase: string, signal: AbortSignal): Promise<Signer> {
     const { path } = entry;
     try {
@@ -123,7 +136,13 @@ export class KeyRing {
       if (!(error instanceof ToolFailure)) throw error;
       this.#log.warn({ path, why: messageOf(error) }, "identity opened without ssh-add");
     }
-    const key = await decrypt({
+    const key = await this.#decrypted(path, passphrase, signal);
+    if (!key.blob.equals(entry.blob)) throw otherKey(path);
+    return { isThere: async () => true, sign: (data, algorithm) => signWith(key, data, algorithm) };
+  }
+
+  #decrypted(path: string, passphrase: string, signal: AbortSignal): Promise<PrivateKey> {
+    return decrypt({
       path,
       passphrase,
       files: this.#files,
@@ -133,8 +152,6 @@ export class KeyRing {
       clock: this.#clock,
       signal,
     });
-    if (!key.blob.equals(entry.blob)) throw otherKey(path);
-    return { isThere: async () => true, sign: (data, algorithm) => signWith(key, data, algorithm) };
   }
 
   async #byAgent({ path, blob }: Entry, passphrase: string, signal: AbortSignal): Promise<Signer> {

@@ -5,7 +5,7 @@ import { type Caller, unanswered } from "./caller.ts";
 import { type HostConfig, whereOf } from "./host-config.ts";
 import type { Identities } from "./identities.ts";
 import { Interrogation, wipe } from "./interrogation.ts";
-import { algorithmFor, type Offer } from "./offer.ts";
+import { algorithmFor, type LockedOffer, type Offer } from "./offer.ts";
 import { listed, names } from "./said.ts";
 import type { UserAuth } from "./ssh2/user-auth.ts";
 
@@ -31,9 +31,10 @@ export class Login {
   readonly #interrogation: Interrogation;
   readonly #tried: string[] = [];
   readonly #needed: string[] = [];
-  readonly #passed = new Set<Offer>();
-  #offers: Offer[];
-  #current: { offer: Offer; algorithm: string } | undefined;
+  readonly #passed = new Set<Offer | LockedOffer>();
+  #offers: (Offer | LockedOffer)[];
+  /** `from` is what it was before it was opened */
+  #current: { offer: Offer; from: Offer | LockedOffer; algorithm: string } | undefined;
   #accepted: readonly string[] = [];
   #spent = new Set<string>();
   #factors = 0;
@@ -90,7 +91,7 @@ export class Login {
         "AUTH_FAILED",
         `${whereOf(this.#options.config)} wants more than ${MOST_FACTORS} factors of authentication, one after the other`,
       );
-    if (this.#current !== undefined) this.#passed.add(this.#current.offer);
+    if (this.#current !== undefined) this.#passed.add(this.#current.from);
     this.#offers = this.#options.identities.offers.filter((offer) => !this.#passed.has(offer));
     this.#spent.clear();
     this.#interrogation.again();
@@ -113,28 +114,49 @@ export class Login {
     }
     for (const name of config.authentications) {
       if (!this.#accepted.includes(name) || this.#spent.has(name)) continue;
-      const method = name === "publickey" ? this.#nextKey() : await this.#interrogate(name);
+      const method = name === "publickey" ? await this.#nextKey() : await this.#interrogate(name);
       if (method !== undefined) return method;
       this.#spent.add(name);
     }
     return undefined;
   }
 
-  #nextKey(): Method {
+  async #nextKey(): Promise<Method> {
     const { config, identities } = this.#options;
-    for (let offer = this.#offers.shift(); offer !== undefined; offer = this.#offers.shift()) {
+    for (let from = this.#offers.shift(); from !== undefined; from = this.#offers.shift()) {
+      const offer = await this.#opened(from);
+      if (offer === undefined) continue;
       const server = this.#wire?.serverAlgorithms ?? null;
       const algorithm = algorithmFor(offer.blob, config.publicKeyAlgorithms, server);
       if (algorithm === null) {
         identities.skipped.push(`${offer.label}: no signature algorithm for it is accepted on both sides`);
         continue;
       }
-      this.#current = { offer, algorithm };
+      this.#current = { offer, from, algorithm };
       this.#tried.push(offer.label);
       this.#wire?.askAbout(algorithm, offer.blob);
       return { type: "none", username: config.user };
     }
     return undefined;
+  }
+
+  /** Undefined where it is not opened. */
+  async #opened(offer: Offer | LockedOffer): Promise<Offer | undefined> {
+    if (!("open" in offer)) return offer;
+    try {
+      return await offer.open();
+    } catch (error) {
+      this.#noteUnusable(offer.label, error);
+      return undefined;
+    }
+  }
+
+  /** @throws what it is given, where somebody was there and would not answer */
+  #noteUnusable(label: string, error: unknown): void {
+    const isUnanswered = error instanceof TundError && error.code === "PROMPT_UNANSWERED";
+    if (isUnanswered && this.#options.caller.isPresent) throw error;
+    if (isUnanswered && !this.#options.config.isBatch) this.#needed.push(`the passphrase of ${label}`);
+    this.#options.identities.skipped.push(`${label}: ${messageOf(error)}`);
   }
 
   async #interrogate(name: string): Promise<Method> {
@@ -156,11 +178,7 @@ export class Login {
     try {
       signature = await offer.sign(wire.toBeSigned(algorithm, offer.blob), algorithm);
     } catch (error) {
-      const isUnanswered = error instanceof TundError && error.code === "PROMPT_UNANSWERED";
-      if (isUnanswered && this.#options.caller.isPresent) throw error; // somebody was there, and would not
-      if (isUnanswered && !this.#options.config.isBatch)
-        this.#needed.push(`the passphrase of ${offer.label}`);
-      this.#options.identities.skipped.push(`${offer.label}: ${messageOf(error)}`);
+      this.#noteUnusable(offer.label, error);
       this.#tried.pop();
       return this.#advance();
     }

@@ -13,6 +13,13 @@ export interface Offer {
   sign: Sign;
 }
 
+/** A key whose public half only its passphrase tells: that is asked for when its turn has come, as ssh does. */
+export interface LockedOffer {
+  label: string;
+  /** @throws Error, TundError PROMPT_UNANSWERED */
+  open: () => Promise<Offer>;
+}
+
 /** The key itself, for a certificate too: what SHA256 fingerprints are made of. */
 export const bareKey = (blob: Buffer): Buffer => parseCertificate(blob)?.key ?? blob;
 

@@ -10,6 +10,7 @@ import { judge } from "../../shared/trusted-path.ts";
 import { temporaryDirectory } from "../temporary.ts";
 import { Agent } from "./agent.ts";
 import type { Child, Children } from "./children.ts";
+import { keyType } from "./host-key.ts";
 import { OPEN_DEADLINE_MS, WrongPassphrase } from "./private-key.ts";
 import { NotRun, runTool, type ToolOutcome } from "./tool.ts";
 
@@ -39,6 +40,15 @@ const NO_AGENT = 2;
 // ssh-agent runs this in front of it, and would notice its end within 10 s. It ends with the pipe that we hold, however we
 // end, and takes the agent along at once.
 const HOLD = 'echo "$SSH_AGENT_PID"; read -r _; kill "$SSH_AGENT_PID"';
+
+/** What a program of OpenSSH's is to open. */
+interface Asked {
+  path: string;
+  passphrase: string;
+  signal: AbortSignal;
+  /** added to its environment */
+  env?: NodeJS.ProcessEnv;
+}
 
 interface Running {
   socket: string;
@@ -74,6 +84,23 @@ export class OwnAgent {
     if (lines.filter((line) => line === ASKED).length > 1) throw new WrongPassphrase();
     const why = lines.filter((line) => line !== ASKED).join("; ");
     throw new ToolFailure(`ssh-add ended with exit code ${code}${why === "" ? "" : `: ${why}`}`);
+  }
+
+  /**
+   * The public half of a file that tells it to nobody else, by ssh-keygen.
+   * @throws WrongPassphrase; ToolFailure when OpenSSH's tools cannot do it; Error when it takes more than a minute, or `signal` aborts
+   */
+  async publicHalf(path: string, passphrase: string, signal: AbortSignal): Promise<Buffer> {
+    const { code, stdout, stderr } = await this.#run("ssh-keygen", ["-y", "-f", path], {
+      path,
+      passphrase,
+      signal,
+    });
+    if (code !== 0 && stderr.includes(ASKED)) throw new WrongPassphrase();
+    const [type = "", base64 = ""] = stdout.split(" ");
+    const blob = Buffer.from(base64, "base64");
+    if (code === 0 && keyType(blob) === type) return blob;
+    throw new ToolFailure(`ssh-keygen ended with exit code ${code}: ${stderr.trim()}`);
   }
 
   /** Whether it holds this key. One that does not answer has ended, or is ended. */
@@ -123,19 +150,24 @@ export class OwnAgent {
 
   async #sshAdd(path: string, passphrase: string, signal: AbortSignal): Promise<ToolOutcome> {
     const { socket } = await this.#started();
+    return this.#run("ssh-add", ["--", path], { path, passphrase, signal, env: { SSH_AUTH_SOCK: socket } });
+  }
+
+  async #run(program: string, args: readonly string[], asked: Asked): Promise<ToolOutcome> {
     const { askpass, env, children, clock } = this.#options;
+    const { path, passphrase, signal, env: more } = asked;
     try {
-      return await runTool("ssh-add", ["--", path], {
+      return await runTool(program, args, {
         env: {
           ...env,
-          SSH_AUTH_SOCK: socket,
+          ...more,
           SSH_ASKPASS: askpass,
           SSH_ASKPASS_REQUIRE: "force",
           // Before OpenSSH 8.4 an askpass program is used where there is a display, and no terminal: stdin is none.
           DISPLAY: env["DISPLAY"] ?? ":0",
         },
         input: `${passphrase}\n`,
-        what: `ssh-add for ${path}`,
+        what: `${program} for ${path}`,
         deadlineMs: OPEN_DEADLINE_MS,
         children,
         clock,

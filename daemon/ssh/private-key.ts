@@ -7,6 +7,7 @@ import { errnoOf, messageOf } from "../../shared/errors.ts";
 import { FileError, type Files } from "../files.ts";
 import type { Children } from "./children.ts";
 import { keyType } from "./host-key.ts";
+import { keyBlockIn, publicBlobOf, readPem } from "./key-text.ts";
 import { runTool } from "./tool.ts";
 import { mpint, Reader, sshString } from "../wire-format.ts";
 
@@ -31,7 +32,7 @@ export interface PrivateKey {
 /** What stands in an identity file. */
 export interface KeyFile {
   path: string;
-  /** the public half; null when only a passphrase would tell */
+  /** the public half; null when there is none, or only a passphrase would tell */
   blob: Buffer | null;
   /** null: it takes a passphrase, or there is a problem */
   privateKey: PrivateKey | null;
@@ -74,27 +75,40 @@ export async function readKeyFile(path: string, files: Files): Promise<KeyFile |
   }
 }
 
-// PKCS #8 is not in ssh2's parser, and ssh-add opens it.
-const ENCRYPTED = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
-
 /** @throws Error when it is a private key that makes no sense */
 function contentOf(text: string, beside: Buffer | null): Partial<KeyFile> {
+  const block = keyBlockIn(text);
+  if (block === null) return withoutKey(text);
+  if (block.isEncrypted) return { isEncrypted: true, blob: beside };
+  if (block.kind === "OPENSSH") return openSshKey(block.text, beside);
+  const key = readPem(block);
+  const blob = publicBlobOf(key);
+  return { blob, privateKey: { blob, key } };
+}
+
+function withoutKey(text: string): Partial<KeyFile> {
   const parsed = first(utils.parseKey(text));
-  if (parsed instanceof Error) {
-    if (!/no passphrase given/.test(parsed.message) && !text.startsWith(ENCRYPTED))
-      return { problem: unreadable(text, parsed) };
-    const blob = beside ?? publicHalfOf(text);
-    return blob === null
-      ? {
-          problem:
-            "its public half is not known without its passphrase, and there is none beside it in a .pub",
-        }
-      : { isEncrypted: true, blob };
-  }
+  if (parsed instanceof Error) return { problem: parsed.message };
   const blob = parsed.getPublicSSH();
   return parsed.isPrivateKey()
-    ? { blob, privateKey: { blob, key: createPrivateKey(parsed.getPrivatePEM()) } }
+    ? opened(parsed)
     : { blob, problem: "it is a public key, and no agent holds its private half" };
+}
+
+// What ssh2's parser has read; PuTTY's format too, which ssh does not take.
+function opened(parsed: ParsedKey): Partial<KeyFile> {
+  const blob = parsed.getPublicSSH();
+  return { blob, privateKey: { blob, key: createPrivateKey(parsed.getPrivatePEM()) } };
+}
+
+// OpenSSH's own format (PROTOCOL.key), which tells the public half also of a key that takes a passphrase.
+function openSshKey(text: string, beside: Buffer | null): Partial<KeyFile> {
+  const parsed = first(utils.parseKey(text));
+  if (!(parsed instanceof Error)) return opened(parsed);
+  const header = headerOf(text);
+  if (header === null || header.cipher === "none") return { problem: unreadable(text, parsed) };
+  // What ssh2 does not know of ciphers, ssh-add does.
+  return { isEncrypted: true, blob: beside ?? header.blob };
 }
 
 // As ssh: a key that others can read is not used (authfile.c, sshkey_perm_ok).
@@ -126,22 +140,22 @@ export async function publicKeyIn(path: string, files: Files): Promise<Buffer | 
 
 const MAGIC = "openssh-key-v1\0";
 
-// OpenSSH's format has the public half in the clear (PROTOCOL.key).
-function publicHalfOf(text: string): Buffer | null {
+// The public half stands in the clear (PROTOCOL.key).
+function headerOf(text: string): { cipher: string; blob: Buffer } | null {
   const [, base64 = ""] = /-----BEGIN OPENSSH PRIVATE KEY-----([\s\S]*)-----END/.exec(text) ?? [];
   try {
     const reader = new Reader(Buffer.from(base64, "base64"));
     if (reader.bytes(MAGIC.length).toString("latin1") !== MAGIC) return null;
-    for (let field = 0; field < 3; field++) reader.string(); // cipher, KDF and its options
-    if (reader.uint32() !== 1) return null;
-    return Buffer.from(reader.string());
+    const cipher = reader.text();
+    for (let field = 0; field < 2; field++) reader.string(); // KDF and its options
+    return reader.uint32() === 1 ? { cipher, blob: Buffer.from(reader.string()) } : null;
   } catch {
     return null;
   }
 }
 
 function unreadable(text: string, error: Error): string {
-  const type = keyType(publicHalfOf(text) ?? Buffer.alloc(0)) ?? "";
+  const type = keyType(headerOf(text)?.blob ?? Buffer.alloc(0)) ?? "";
   return type.startsWith("sk-")
     ? "it needs a security key, which tund reaches through an agent alone: ssh-add it"
     : error.message;
@@ -164,13 +178,21 @@ export interface DecryptOptions {
 const OPEN = `
 const { argv, stdout } = process;
 const { parseKey } = require(argv[1]);
-const { text, passphrase } = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
-const parsed = [parseKey(text, passphrase)].flat()[0];
-stdout.write(JSON.stringify(
-  parsed instanceof Error
-    ? { error: parsed.message }
-    : { pem: parsed.getPrivatePEM(), blob: parsed.getPublicSSH().toString("base64") },
-));`;
+const { kind, text, passphrase } = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
+const open = () => {
+  if (kind !== "OPENSSH")
+    return require("node:crypto").createPrivateKey({ key: text, passphrase }).export({ type: "pkcs8", format: "pem" });
+  const parsed = [parseKey(text, passphrase)].flat()[0];
+  if (parsed instanceof Error) throw parsed;
+  return parsed.getPrivatePEM();
+};
+let opened;
+try {
+  opened = { pem: open() };
+} catch (error) {
+  opened = { error: error.message };
+}
+stdout.write(JSON.stringify(opened));`;
 
 /**
  * Opens an encrypted key without OpenSSH's tools, in a process of its own: it takes half a second of processor time.
@@ -183,17 +205,20 @@ export async function decrypt({
   files,
   ...rest
 }: DecryptOptions): Promise<PrivateKey> {
-  const text = (await files.read(path, MOST_PRIVATE_BYTES)).content.toString();
+  const block = keyBlockIn((await files.read(path, MOST_PRIVATE_BYTES)).content.toString());
+  if (block === null) throw new Error("there is no private key in it any more");
+  const { kind, text } = block;
   const { code, stdout, stderr } = await runTool(process.execPath, ["-e", OPEN, parser], {
     ...rest,
-    input: JSON.stringify({ text, passphrase }),
+    input: JSON.stringify({ kind, text, passphrase }),
     what: `opening ${path}`,
     deadlineMs: OPEN_DEADLINE_MS,
   });
   if (code !== 0) throw new Error(`opening ${path} failed: ${stderr.trim().split("\n").at(-1) ?? ""}`);
-  const opened = JSON.parse(stdout) as { pem: string; blob: string } | { error: string };
-  if ("error" in opened) throw new WrongPassphrase(opened.error);
-  return { blob: Buffer.from(opened.blob, "base64"), key: createPrivateKey(opened.pem) };
+  const answer = JSON.parse(stdout) as { pem: string } | { error: string };
+  if ("error" in answer) throw new WrongPassphrase(answer.error);
+  const key = createPrivateKey(answer.pem);
+  return { blob: publicBlobOf(key), key };
 }
 
 const digests: ReadonlyMap<string, string> = new Map([

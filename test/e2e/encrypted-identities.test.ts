@@ -273,14 +273,19 @@ describe("an encrypted identity is opened", () => {
   });
 });
 
-it("an identity whose public half nobody knows is told of, and what to do", async () => {
+it("an identity whose public half its passphrase alone tells is opened without OpenSSH's tools, too", async () => {
   const key = await makeKey(join(sshd.directory, `halfless-${names++}`), "rsa", SECRET);
-  await run("ssh-keygen", ["-q", "-p", "-P", SECRET, "-N", SECRET, "-m", "PEM", "-f", key.path]);
+  await run("ssh-keygen", ["-q", "-p", "-P", SECRET, "-N", SECRET, "-m", "PKCS8", "-f", key.path]);
   await run("rm", [`${key.path}.pub`]);
-  const tund = await startDaemon();
-  const { stderr, code } = await tund.tunctl(["connect", await host({ IdentityFile: key.path })]);
-  expect(code).toBe(7);
-  expect(stderr).toContain("its public half is not known");
+  const server = await startSshd({ authorizedKeys: () => [key.publicKey] });
+  onTestFinished(() => server.stop());
+  await server.addHost("it", { IdentityFile: key.path });
+  const { at } = await pathWith({ "ssh-keygen": null, "ssh-add": null });
+  const tund = await startDaemon(server.sshConfig, { PATH: at });
+  const { env, questions } = await askpass(sshd.directory, ["wrong", SECRET]);
+  const path = { PATH: process.env["PATH"] ?? "" };
+  expect(await tund.tunctl(["connect", "it"], { env: { ...env, ...path } })).toMatchObject({ code: 0 });
+  expect(await questions()).toHaveLength(2);
 });
 
 it("a file that is larger than any key is not read", async () => {
