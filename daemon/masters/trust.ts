@@ -86,7 +86,8 @@ export async function recordKeys(
   try {
     for (const [index, key] of blobs.entries()) {
       transaction.check();
-      if (standings[index] !== "known") await appendKnownHost(file, { name, key, hash });
+      if (standings[index] === "known") continue;
+      await hostKeyFiles.alone(file, () => appendKnownHost(file, { name, key, hash }));
     }
     hostKeyMemory.forget({ file, name });
     return { file };

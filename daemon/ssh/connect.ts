@@ -78,7 +78,7 @@ async function dialAndLogIn(options: ConnectOptions, turn: Turn): Promise<Connec
     tellWithin(socket, around); // what comes with it and does not go through the client: its end, say
     const isLoopback = /^(127\.|::1$)/.test(socket.dialled ?? "");
     const ofAddress = async () => (isLoopback ? null : addressToCheck(socket.dialled, options));
-    const fresh = new NewHostKeys({ config, memory: hostKeyMemory, caller, clock, log });
+    const fresh = new NewHostKeys({ config, memory: hostKeyMemory, files: hostKeyFiles, caller, clock, log });
     const judged = { config, known, ofAddress, isLoopback, files: hostKeyFiles, fresh };
     const verifier = new HostVerifier({ ...judged, children, clock, signal, log });
     const client = new SshClient({ socket, clock, around });

@@ -58,12 +58,24 @@ export class HostKeyFiles {
   /** by path: what is gone through now, and what will be when that is over */
   readonly #running = new Map<string, Promise<unknown>>();
   readonly #next = new Map<string, Search>();
+  /** by path: when whoever changes it now is done */
+  readonly #changing = new Map<string, Promise<void>>();
 
   constructor({ files, children, slices, clock }: HostKeyFilesOptions) {
     this.#files = files;
     this.#children = children;
     this.#slices = slices;
     this.#clock = clock;
+  }
+
+  /** Changes a file, which nobody else in this process changes meanwhile. @throws what `change` throws */
+  alone(path: string, change: () => Promise<void>): Promise<void> {
+    const mine = (this.#changing.get(path) ?? Promise.resolve()).then(change);
+    const over: Promise<void> = mine
+      .catch(() => undefined)
+      .then(() => void (this.#changing.get(path) === over && this.#changing.delete(path)));
+    this.#changing.set(path, over);
+    return mine;
   }
 
   /**

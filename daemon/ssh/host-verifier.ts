@@ -53,6 +53,7 @@ export class HostVerifier {
   #onCertificate: (certificate: Buffer, key: Buffer) => void = () => undefined;
   #accepted: Buffer | undefined;
   #knownBy: Place | undefined;
+  #knownKey: Buffer | undefined;
   #failure: TundError | undefined;
   readonly #warnings: string[] = [];
 
@@ -73,6 +74,11 @@ export class HostVerifier {
   /** The line that the key is known by; undefined when it was vouched for otherwise. */
   get knownBy(): Place | undefined {
     return this.#knownBy;
+  }
+
+  /** The key that was known, by which the server was authenticated. */
+  get knownKey(): Buffer | undefined {
+    return this.#knownKey;
   }
 
   /**
@@ -209,6 +215,7 @@ export class HostVerifier {
       case "known":
         if (address.failure !== undefined) return address.failure;
         this.#knownBy = found;
+        this.#knownKey = key;
         if (found.since === undefined) await fresh.recordAddress(address.unknown, key);
         else await fresh.record([this.#name], key); // it may be written now
         return undefined;

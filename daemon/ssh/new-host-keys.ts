@@ -6,6 +6,7 @@ import type { Log } from "../../shared/log.ts";
 import type { Caller } from "./caller.ts";
 import type { HostConfig } from "./host-config.ts";
 import { displayType, fingerprint } from "./host-key.ts";
+import type { HostKeyFiles } from "./host-key-files.ts";
 import type { HostKeyMemory } from "./host-key-memory.ts";
 import { appendKnownHost } from "./known-hosts-record.ts";
 
@@ -15,6 +16,7 @@ const DEADLINE_MS = 5000;
 export interface NewHostKeysOptions {
   config: HostConfig;
   memory: HostKeyMemory;
+  files: HostKeyFiles;
   caller: Caller;
   clock: Clock;
   log: Log;
@@ -106,12 +108,13 @@ export class NewHostKeys {
   }
 
   async #append(file: string, name: string, key: Buffer): Promise<void> {
-    const { clock, config } = this.#options;
+    const { clock, config, files } = this.#options;
     const line = { name, key: Buffer.from(key), hash: config.hashKnownHosts };
     await new Promise<void>((resolve, reject) => {
       const late = () => reject(new Error(`it did not answer within ${DEADLINE_MS / 1000} s`));
       const timer = clock.after(DEADLINE_MS, late);
-      void appendKnownHost(file, line)
+      void files
+        .alone(file, () => appendKnownHost(file, line))
         .then(resolve, reject)
         .finally(() => timer.cancel());
     });

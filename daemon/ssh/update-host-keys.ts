@@ -1,4 +1,5 @@
 // UpdateHostKeys of ssh_config(5): a server that is known tells of its other keys, and which it has no more (PROTOCOL 2.5).
+import { randomBytes } from "node:crypto";
 import { open, rename, rm } from "node:fs/promises";
 import { messageOf } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
@@ -26,19 +27,21 @@ const comparable = /^(ssh-ed25519|ssh-rsa|ecdsa-sha2-)/;
 
 /**
  * What to change in the user's first file, by ssh's rules (clientloop.c, hostkeys_find): nothing where a line of this host
- * has patterns, a marker or several other names, nor where an old key is known under another name. Null for nothing.
+ * has patterns, a marker or several other names, nor where an old key is known under another name. Null for nothing. The
+ * key by which the server was just known stays, whatever it lists: the next login may show that one again.
  * @param keys all that the server has, each proven
  */
 async function updateOf(
-  { known, config, hostKeyFiles }: Keeping,
+  { known, config, hostKeyFiles, verifier }: Keeping,
   keys: readonly Buffer[],
 ): Promise<Update | null> {
   const name = hostNameOf(config);
   const ofHost = known.filter((one) => namesIt(one, name));
   if (!ofHost.every(isSimple)) return null;
   const add = keys.filter((key) => !ofHost.some((one) => one.key.equals(key)));
+  const staying = [...keys, ...(verifier.knownKey === undefined ? [] : [verifier.knownKey])];
   const old = ofHost.filter(
-    (one) => comparable.test(keyType(one.key) ?? "") && !keys.some((key) => key.equals(one.key)),
+    (one) => comparable.test(keyType(one.key) ?? "") && !staying.some((key) => key.equals(one.key)),
   );
   if (add.length + old.length === 0) return null;
   const touched = [...add, ...old.map(({ key }) => key)];
@@ -59,8 +62,13 @@ async function writeUpdate(file: string, { add, remove }: Update, keeping: Keepi
   const dropped = hosts.filter((one) => namesIt(one, name) && remove.some(({ key }) => key.equals(one.key)));
   const kept = without(content, dropped);
   const isEnded = kept.at(-1)?.at(-1) === NEWLINE || kept.length === 0;
-  const added = add.map((key) => knownHostLine({ name: recordName(name), key, hash: config.hashKnownHosts }));
-  const fresh = `${file}.${process.pid}`;
+  // Another link to the same host may have added some of them while this one waited.
+  const missing = add.filter((key) => !hosts.some((one) => namesIt(one, name) && one.key.equals(key)));
+  if (missing.length + dropped.length === 0) return;
+  const added = missing.map((key) =>
+    knownHostLine({ name: recordName(name), key, hash: config.hashKnownHosts }),
+  );
+  const fresh = `${file}.${process.pid}.${randomBytes(6).toString("hex")}`;
   try {
     const text = `${isEnded ? "" : "\n"}${added.map((line) => `${line}\n`).join("")}`;
     const handle = await open(fresh, "wx", 0o600);
@@ -137,7 +145,7 @@ async function follow(
   await proveKeys(client, keys);
   const update = await updateOf(keeping, keys);
   if (update === null) return;
-  await writeUpdate(file, update, keeping);
+  await keeping.hostKeyFiles.alone(file, () => writeUpdate(file, update, keeping));
   keeping.log.info({ file, added: update.add.length, removed: update.remove.length }, "host keys updated");
 }
 

