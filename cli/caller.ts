@@ -1,7 +1,10 @@
 // Whoever runs tunctl, as far as a login may turn to them: their agent, and a person at a terminal or an askpass program.
+import { passedOn } from "../shared/caller-environment.ts";
 import type { CallerNote } from "../shared/logins.ts";
 import { type Given, has, type Option } from "./args.ts";
 import type { Context, Invocation } from "./command.ts";
+import { isOwnSocket } from "./control-socket.ts";
+import { warn } from "./fail.ts";
 
 export const remember: Option = {
   long: "remember",
@@ -32,7 +35,11 @@ interface Asked {
 /** Makes a request that may need a login: `run` is given what belongs into its body. */
 export async function withCaller<T>(invocation: Invocation, run: (asked: Asked) => Promise<T>): Promise<T> {
   const { context, given } = invocation;
-  const note: CallerNote = { ...agentOf(context), ...remembering(given) };
+  const note: CallerNote = {
+    ...agentOf(context),
+    ...remembering(given),
+    ...(await environmentOf(invocation)),
+  };
   const means = meansOf(context);
   if (means === null) return run(Object.keys(note).length === 0 ? {} : { caller: note });
   // Loaded here: most runs have nobody to ask.
@@ -58,6 +65,17 @@ export async function askHere(
   } finally {
     terminal.end();
   }
+}
+
+// For programs that ssh_config names. Nobody else's daemon is given it: it may have secrets.
+async function environmentOf(invocation: Invocation): Promise<CallerNote> {
+  const { context } = invocation;
+  const { path } = await invocation.daemon();
+  if (!isOwnSocket(path)) return {};
+  const { variables, leftOut } = passedOn(Object.entries(context.env));
+  if (leftOut.length > 0)
+    warn(invocation, `not passed on of the environment, for want of room in 32 KiB: ${leftOut.join(", ")}`);
+  return variables.length === 0 ? {} : { environment: variables.map(([name, value]) => `${name}=${value}`) };
 }
 
 const agentOf = ({ env }: Context): CallerNote => {

@@ -36,6 +36,15 @@ export function refuseForeignSocket(path: string): void {
   if (found.isSymbolicLink()) refuseForeignSocket(realpathSync(path));
 }
 
+/** Whether a control socket is of this very user, and neither root's nor the machine's own. */
+export function isOwnSocket(path: string): boolean {
+  try {
+    return statSync(path).uid === process.geteuid?.();
+  } catch {
+    return false; // whoever connects to it says why not
+  }
+}
+
 /**
  * Looks at who listens, once connected: the uid that called listen(2), which is root's where systemd did (unix(7)).
  * @param fd of the connection; undefined when it has ended

@@ -17,6 +17,12 @@ export function doorkeeper(native: Native | null, log: Log): (socket: Socket) =>
   };
 }
 
+/** Whether a peer is of our own uid, and not root; without the compiled file nobody can tell, and whoever may come in is. */
+export function isOwnPeer(native: Native | null, socket: Socket): boolean {
+  const fd = descriptorOf(socket);
+  return native === null || fd === undefined || credentialsOf(native, fd).uid === process.geteuid?.();
+}
+
 // Whom the kernel does not name may not enter; what it says instead must not end the daemon.
 function credentialsOf(native: Native, fd: number): { uid?: number; pid?: number } {
   try {

@@ -83,6 +83,17 @@ export class Files {
     }
   }
 
+  /** Which version of a file or directory there is (versionOf), and when it was changed last; null: none. @throws FileError when it does not answer */
+  async look(path: string): Promise<{ version: string; changedMs: number } | null> {
+    try {
+      const stats = await this.#call(path, () => stat(path, { bigint: true }));
+      return { version: versionOf(stats), changedMs: Number(stats.ctimeMs) };
+    } catch (error) {
+      if (error instanceof FileError) throw error;
+      return null;
+    }
+  }
+
   /**
    * Reads a regular file whole; /dev/null is an empty one.
    * @param most its size at most, in bytes

@@ -7,6 +7,7 @@ import { realpathSync } from "node:fs";
 import type { Socket } from "node:net";
 import { isatty } from "node:tty";
 import { dirname, join, resolve } from "node:path";
+import { ownAccount } from "../shared/account.ts";
 import { systemClock } from "../shared/clock.ts";
 import { messageOf } from "../shared/errors.ts";
 import type { Log } from "../shared/log.ts";
@@ -17,7 +18,7 @@ import { visibleLine } from "../shared/visible.ts";
 import { type Config, loadConfig, muxDirectory, systemdVariables } from "./config.ts";
 import { listenForControl } from "./control-socket.ts";
 import { descriptorLimit, Descriptors } from "./descriptors.ts";
-import { doorkeeper } from "./doorkeeper.ts";
+import { doorkeeper, isOwnPeer } from "./doorkeeper.ts";
 import { EndedBy } from "./ended-by.ts";
 import { inHand, logFatal } from "./fatal.ts";
 import { letGoOfHungUp } from "./hangup.ts";
@@ -72,7 +73,7 @@ async function main(ending: Ending): Promise<void> {
   const admits = (socket: Socket): boolean => descriptors.admits(socket);
   const store = new Store(config.stateDir, log);
   const keyRing = makeKeyRing(config, outside, log);
-  const queries = new SshQueries({ ...outside, clock });
+  const queries = new SshQueries({ ...outside, home: homeOf(config), clock });
   const own = { store, keyRing, queries, current, suspects, clock, log };
   const registry = makeRegistry(config, { ...outside, ...own, keeper: service.listeners, mayEnter, admits });
   const health = () => ({ log: logging.health(), descriptors: descriptors.use });
@@ -81,7 +82,8 @@ async function main(ending: Ending): Promise<void> {
   const address = metricsListen === null ? null : parseMetricsAddress(metricsListen);
   // Only who holds the control socket may touch the state, and nobody is answered before it is read.
   const isLast = (control: Socket): boolean => descriptors.isLast(control);
-  const is = { isNative: native !== null, isGiven: service.controlSocket !== undefined };
+  const isOwn = (control: Socket): boolean => isOwnPeer(native, control);
+  const is = { isNative: native !== null, isGiven: service.controlSocket !== undefined, isOwn };
   const behind = { registry, metrics, ...is, health, isLast, slices: outside.slices, clock, log };
   const { app, restored, around } = makeApi(config, behind);
   await app.ready();
@@ -115,6 +117,9 @@ async function main(ending: Ending): Promise<void> {
   const exit = onSignals(stop, ending);
   if (idleMs !== null) exitWhenIdle({ registry, server: app.server, afterMs: idleMs, clock, exit });
 }
+
+// Whose ~/.ssh/config ssh reads: it asks passwd(5).
+const homeOf = ({ person }: Config): string => ownAccount()?.homedir ?? person.home;
 
 // Everything that is before the first object of the daemon's own.
 async function prepare() {

@@ -21,6 +21,8 @@ interface Behind {
   isNative: boolean;
   /** whether systemd made the control socket */
   isGiven: boolean;
+  /** whether a connection to the control socket is of tund's own uid */
+  isOwn: (control: Socket) => boolean;
   health: () => Pick<Status["daemon"], "log" | "descriptors">;
   /** whether a connection to the control socket took the last descriptor that may be taken */
   isLast: (control: Socket) => boolean;
@@ -31,7 +33,7 @@ interface Behind {
 
 /** Makes it. Nobody is answered until `restored` is called. `around` finds what there is around tund, and what is not. */
 export function makeApi(config: Config, behind: Behind) {
-  const { registry, metrics, isNative, isGiven, health, isLast, slices, clock, log } = behind;
+  const { registry, metrics, isNative, isGiven, isOwn, health, isLast, slices, clock, log } = behind;
   const around = () => lookAround({ ...config, ...config.person, pid: process.pid, isNative });
   const daemon = itself(config.socket, clock);
   const start = new EventEmitter();
@@ -41,6 +43,7 @@ export function makeApi(config: Config, behind: Behind) {
     clock,
     metrics,
     isLast,
+    isOwn,
     slices,
     selfCheck: async () => {
       const found = await selfCheck({ ...daemon, stateDir: config.stateDir, isNative, isGiven });

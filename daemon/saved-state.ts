@@ -20,6 +20,11 @@ const SavedHost = Type.Object({
   host: Type.String(),
   kept: Type.Boolean({ description: "whether it was asked to be kept connected" }),
   connection: Type.Union([ConnectionOptions, Type.Null()]),
+  hadEnvironment: Type.Optional(
+    Type.Boolean({
+      description: "it was asked for with another environment than tund's own, which is not saved",
+    }),
+  ),
   forwards: Type.Array(SavedForward),
 });
 

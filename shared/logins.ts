@@ -19,6 +19,14 @@ export const CallerNote = Type.Object(
         description: "the caller's own authentication agent, for a host that has no other",
       }),
     ),
+    environment: Type.Optional(
+      Type.Array(Type.String({ minLength: 2, maxLength: 32_768, ...noNul }), {
+        maxItems: 4096,
+        description:
+          "the caller's environment, NAME=VALUE each, for ssh -G, Match exec, ProxyCommand and KnownHostsCommand: of a " +
+          "caller of tund's own uid, 32 KiB at most. It is kept in memory alone, and the newer one counts",
+      }),
+    ),
     remember: Type.Optional(
       Type.Boolean({ description: "keep answers in memory, for when the link is lost; never on disk" }),
     ),

@@ -14,6 +14,7 @@ import type { Transaction } from "../masters/transaction.ts";
 import { transactionOf } from "./answering.ts";
 import { type Behind, type Handlers, handlersOf } from "./handlers.ts";
 import { renderError } from "./problem.ts";
+import { dropForeignEnvironment } from "./own-environment.ts";
 import { requestChecks } from "./request-checks.ts";
 import { serveUpgrades } from "./upgrades.ts";
 
@@ -23,6 +24,8 @@ export interface ServerOptions extends Behind {
   restored: Promise<unknown>;
   /** whether a control connection that has just come has one of the last descriptors */
   isLast: (socket: Socket) => boolean;
+  /** whether a control connection is of tund's own uid: the environment of others does not count */
+  isOwn: (socket: Socket) => boolean;
 }
 
 const BODY_LIMIT = 64 * 1024;
@@ -31,7 +34,7 @@ const JSON_TYPE = "application/json; charset=utf-8";
 const REQUEST_DEADLINE_MS = 10_000; // half a request must not hold a connection for ever
 
 /** Builds the server; the caller listens. Nothing is coerced and nothing dropped: what does not fit is refused. */
-export function buildServer({ log, restored, isLast, ...behind }: ServerOptions): FastifyInstance {
+export function buildServer({ log, restored, isLast, isOwn, ...behind }: ServerOptions): FastifyInstance {
   const { version } = behind.daemon();
   const app = Fastify({
     bodyLimit: BODY_LIMIT,
@@ -63,7 +66,7 @@ export function buildServer({ log, restored, isLast, ...behind }: ServerOptions)
   app.addHook("onError", async (request, _reply, error) => {
     log.debug({ method: request.method, url: request.url, error: error.message }, "request refused");
   });
-  addRoutes(app, handlersOf(behind), behind.slices);
+  addRoutes(app, handlersOf(behind), behind.slices, isOwn);
   serveUpgrades(app.server, behind.registry, behind.clock);
   makeRoom(app.server, isLast, behind.clock);
   return app;
@@ -74,7 +77,12 @@ const noCompiler = () => () => {
 };
 
 /** Registers every route of the contract. */
-export function addRoutes(app: FastifyInstance, handlers: Handlers, slices: Turns): void {
+export function addRoutes(
+  app: FastifyInstance,
+  handlers: Handlers,
+  slices: Turns,
+  isOwn: ServerOptions["isOwn"],
+): void {
   for (const verb of Object.keys(routes) as Verb[]) {
     const { method, url } = routes[verb];
     const handle = handlers[verb] as (input: unknown, transaction: Transaction) => Promise<unknown>;
@@ -85,7 +93,8 @@ export function addRoutes(app: FastifyInstance, handlers: Handlers, slices: Turn
       validatorCompiler: ({ httpPart }) => checkOf(verb, httpPart),
       // Answers are typed where they are made, and written as they are.
       serializerCompiler: () => (answer) => JSON.stringify(answer),
-      handler: async ({ params, query, body }, reply) => {
+      handler: async ({ params, query, body, raw }, reply) => {
+        dropForeignEnvironment(body, () => isOwn(raw.socket));
         const answer = await handle({ params, querystring: query, body }, transactionOf(reply.raw));
         reply.type(produces(verb) ?? JSON_TYPE);
         return isLong(answer) ? jsonInSlices(slices, answer) : answer;

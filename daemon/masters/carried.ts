@@ -1,6 +1,7 @@
 // What a master carries: its forwards, and whatever else has connections over it.
 import type { TundError } from "../../shared/errors.ts";
 import type { Forward } from "../forwards/forward.ts";
+import type { Master } from "./master.ts";
 
 /** What has connections: a forward, or a caller's own stdin and stdout. */
 export interface Passenger {
@@ -8,8 +9,13 @@ export interface Passenger {
   dropConnections(): void;
 }
 
+/** Told of the master that carries a forward from now on. */
+export type Follow = (to: Master) => void;
+
 export class Carried {
   readonly #forwards = new Map<string, Forward>();
+  /** by the forward's id */
+  readonly #follow = new Map<string, Follow>();
   /** not forwards, or no more: they are here only as long as they have connections */
   readonly #passengers = new Set<Passenger>();
 
@@ -36,8 +42,24 @@ export class Carried {
     return count;
   }
 
-  adopt(forward: Forward): void {
+  adopt(forward: Forward, follow: Follow): void {
     this.#forwards.set(forward.id, forward);
+    this.#follow.set(forward.id, follow);
+  }
+
+  /**
+   * Gives the forwards of a host to another master, as they are: what listens here goes on listening, and who waits goes on
+   * waiting. There is no link, so that nothing of them is on it. @throws TundError MASTER_CLOSING of the other one
+   */
+  handOver(host: string, to: Master): Forward[] {
+    const handed = this.forwards.filter((forward) => forward.host === host);
+    for (const forward of handed) {
+      const follow = this.#follow.get(forward.id) ?? (() => undefined);
+      to.adopt(forward, follow);
+      this.#drop(forward);
+      follow(to);
+    }
+    return handed;
   }
 
   /** Takes something in for as long as it has connections. */
@@ -47,7 +69,7 @@ export class Carried {
 
   /** Forgets a forward, which accepts no more; its established connections live on. Settles when its listener is gone. */
   async cancel(forward: Forward): Promise<void> {
-    this.#forwards.delete(forward.id);
+    this.#drop(forward);
     if (forward.connections > 0) this.#passengers.add(forward);
     await forward.stopAccepting();
   }
@@ -82,6 +104,11 @@ export class Carried {
   /** There is a new link: what the server listened on is asked for again. */
   linkReady(): void {
     for (const forward of this.#forwards.values()) forward.linkReady();
+  }
+
+  #drop({ id }: Forward): void {
+    this.#forwards.delete(id);
+    this.#follow.delete(id);
   }
 
   #all(): Passenger[] {

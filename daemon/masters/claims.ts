@@ -9,6 +9,7 @@ import { isHeld, standsForAnother } from "./refusals.ts";
 import type { Roster } from "./roster.ts";
 import { isOver } from "./state.ts";
 import { Transaction } from "./transaction.ts";
+import type { Patience } from "./waiters.ts";
 
 /** Who wants a host, and what for. */
 export interface Wanted {
@@ -20,6 +21,9 @@ export interface Wanted {
   /** it is to lead to others */
   isHop?: boolean;
 }
+
+const environmentOf = ({ member }: Wanted): Partial<NameWishes> =>
+  member?.environment ? { environment: member.environment, isEnvironmentLost: false } : {};
 
 export class Claims {
   /** Whether a host has ever been wanted for more than to lead to others, or to be a holder's own. */
@@ -37,7 +41,7 @@ export class Claims {
   async ready(host: string, options: ConnectionOptions | undefined, wanted: Wanted): Promise<Named> {
     const { transaction, member } = wanted;
     const named = await this.acquire(host, options, wanted);
-    await named.master.whenReady({ signal: transaction.signal, ...(member && { member }) });
+    await this.#whenReady(named, { signal: transaction.signal, ...(member && { member }) });
     transaction.check();
     await transaction.wait(this.#roster.placeMux(host)); // whoever was answered may drive it there
     return named;
@@ -66,7 +70,7 @@ export class Claims {
     if (master.held !== null) throw isHeld(host);
     this.claim(named, transaction);
     await this.#redial(named, { transaction });
-    return master;
+    return named.master;
   }
 
   /** As reconnect(), as long as that is due when ssh_config has been asked; nobody waits. */
@@ -85,10 +89,10 @@ export class Claims {
 
   /** A command builds on a name, and on its master: it fails when they end. Neither stays for its sake if it is not answered. */
   claim(named: Named, transaction: Transaction, wishes: Partial<NameWishes> = {}): void {
-    const { intent, master } = named;
+    const { intent } = named;
     intent.claim(transaction, { ...wishes, isAcknowledged: true });
     transaction.enlist({
-      check: () => this.#roster.names.confirm(named, master),
+      check: () => this.#roster.names.confirm(named),
       commit: () => intent.commit(transaction),
       rollback: () => this.#giveUp(named, transaction),
     });
@@ -105,7 +109,7 @@ export class Claims {
     this.#roster.refuseWhenClosing();
     const standing = this.#roster.names.get(host);
     if (standing?.master.state === "ready" && given === undefined) {
-      this.claim(standing, transaction);
+      this.claim(standing, transaction, environmentOf(wanted));
       return standing;
     }
     const config = await this.#resolved(host, given, wanted);
@@ -122,7 +126,8 @@ export class Claims {
     const master = this.#roster.masterFor(config, start);
     const named = this.#roster.name(host, master, config);
     const { forwarding, controlPath } = config;
-    this.claim(named, transaction, { forwarding, controlPath, ...(given && { options: given }) });
+    const wishes = { ...environmentOf(wanted), ...(given && { options: given }) };
+    this.claim(named, transaction, { forwarding, controlPath, ...wishes });
     if (reserved !== undefined) {
       named.intent.settle({ forwarding, controlPath }); // so far it had none
       this.#roster.onResolved(named, reserved);
@@ -144,11 +149,16 @@ export class Claims {
     { transaction, member = silentMember }: Wanted,
   ): Promise<HostConfig> {
     const wish = { isAwaited: () => member.isPerson, signal: transaction.signal };
+    const current = () => {
+      const { options, environment } = this.#roster.names.get(host) ?? {};
+      return { options: given ?? options, environment: member.environment ?? environment };
+    };
     for (;;) {
-      const options = given ?? this.#roster.names.get(host)?.options;
-      const config = await transaction.wait(this.#roster.resolve(host, options, wish));
+      const { options, environment } = current();
+      const config = await transaction.wait(this.#roster.resolve(host, options, { ...wish, environment }));
       transaction.check();
-      if (given !== undefined || this.#roster.names.get(host)?.options === options) return config;
+      const now = current();
+      if (now.options === options && now.environment === environment) return config;
     }
   }
 
@@ -168,26 +178,48 @@ export class Claims {
   }
 
   async #redial(
-    { host, master }: Named,
+    named: Named,
     wanted: Wanted,
     isDue: (config: HostConfig) => boolean = () => true,
   ): Promise<void> {
-    const config = await this.#resolved(host, undefined, wanted);
+    const config = await this.#resolved(named.host, undefined, wanted);
     if (!isDue(config)) return;
-    // One that has ended in this very turn of the event loop has no names any more.
-    if (this.#roster.names.of(master).length === 1 && !this.#roster.has(config))
-      this.#roster.rekey(master, config);
+    const { master } = named;
+    // One that has ended in this very turn of the event loop has no names any more. What others mean that share it, and
+    // whether there is a master already for what it means now, is looked at as it dials.
+    if (this.#roster.names.of(master).length === 1) this.#roster.refile(master, config);
     const { transaction, member } = wanted;
-    await master.reconnect({ signal: transaction.signal, ...(member && { member }) });
+    const patience = { signal: transaction.signal, ...(member && { member }) };
+    await this.#followed(named, () => master.reconnect(patience));
+    if (named.master !== master) await this.#whenReady(named, patience);
   }
 
-  // A name stands for one connection. One that is not up may be told anew how to be (ssh_config was mended); one that is
-  // up, shared with other names, waited for by others, or the double of another, may not.
-  #mend({ master, intent }: Named, config: HostConfig, transaction: Transaction): void {
+  // Its master dials by what ssh_config says now, and that may be another one's connection: then that one is waited for.
+  async #whenReady(named: Named, patience: Patience): Promise<void> {
+    for (let master: Master | undefined; master !== named.master;) {
+      master = named.master;
+      await this.#followed(named, () => named.master.whenReady(patience));
+    }
+  }
+
+  // What a master fails with that the name stands for no longer is nothing to it.
+  async #followed(named: Named, act: () => Promise<void>): Promise<void> {
+    const { master } = named;
+    try {
+      await act();
+    } catch (error) {
+      if (named.master === master || isOver(named.master.state)) throw error;
+    }
+  }
+
+  // A name stands for one connection. One that is not up may be told anew how to be (ssh_config was mended), and leaves then
+  // those that mean what it meant; one that is up, or waited for by others, may not.
+  #mend(named: Named, config: HostConfig, transaction: Transaction): void {
+    const { master, intent } = named;
     if (master.config.identity === config.identity) return;
-    const isShared = this.#roster.names.of(master).length > 1 || this.#roster.has(config);
-    if (master.state === "ready" || isShared || intent.isClaimedBeside(transaction))
+    if (master.state === "ready" || intent.isClaimedBeside(transaction))
       throw standsForAnother(config.host, master.config);
-    this.#roster.rekey(master, config);
+    const isAlone = this.#roster.names.of(master).length === 1;
+    if (!isAlone || !this.#roster.rekey(master, config)) this.#roster.move(named, config);
   }
 }

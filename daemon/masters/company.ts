@@ -1,4 +1,5 @@
 // Those who wait for a master, as one caller: whoever can be asked is asked.
+import type { CallerEnvironment } from "../ssh/caller-environment.ts";
 import { type Caller, nobody, type Question, unanswered } from "../ssh/caller.ts";
 import type { OpenKey } from "../ssh/key-ring.ts";
 
@@ -8,6 +9,8 @@ export interface Member extends Pick<Caller, "isPresent" | "agents" | "ask" | "t
   readonly remembers: boolean;
   /** whether a person waits, and not something in the background */
   readonly isPerson: boolean;
+  /** their environment, for programs of ssh_config; undefined where they say nothing of it */
+  readonly environment?: CallerEnvironment | undefined;
 }
 
 /** One who waits and cannot be asked. */
@@ -119,8 +122,12 @@ export class Company implements Caller {
   }
 }
 
-/** A company as someone who waits for another master: one that leads to its own. */
-export const memberOf = (company: Company): Member => ({
+/**
+ * A company as someone who waits for another master: one that leads to its own.
+ * @param environment of its own master's programs: those of the other one have it too, if nobody has asked for that one
+ */
+export const memberOf = (company: Company, environment?: CallerEnvironment | null): Member => ({
+  environment: environment ?? undefined,
   get isPresent() {
     return company.isPresent;
   },

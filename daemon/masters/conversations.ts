@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import type { CallerNote, ConversationLine } from "../../shared/logins.ts";
 import { TundError } from "../../shared/errors.ts";
+import { CallerEnvironment } from "../ssh/caller-environment.ts";
 import { type Question, unanswered } from "../ssh/caller.ts";
 import { type Member, silentMember } from "./company.ts";
 import { untilAborted } from "./transaction.ts";
@@ -96,7 +97,8 @@ export class Conversations {
   member(note: CallerNote | undefined, host: string, signal?: AbortSignal): Member {
     const { conversation: id, agent, remember = false } = note ?? {};
     const agents = agent === undefined ? [] : [agent];
-    if (id === undefined) return { ...silentMember, agents };
+    const environment = note?.environment && new CallerEnvironment(note.environment);
+    if (id === undefined) return { ...silentMember, agents, environment };
     const conversation = this.#open.get(id);
     if (conversation === undefined)
       throw new TundError("NOT_FOUND", "there is no such conversation (any more)");
@@ -105,6 +107,7 @@ export class Conversations {
         return conversation.isOpen && signal?.aborted !== true;
       },
       agents,
+      environment,
       remembers: remember,
       isPerson: true,
       ask: (question) => conversation.ask(question, host, signal),

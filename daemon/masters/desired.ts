@@ -140,7 +140,8 @@ export class Desired {
       const kept = intent.value.isKept && !isForgotten(named);
       const forwards = master.forwards.filter((forward) => forward.host === host && isSaved(forward));
       if (!kept && forwards.length === 0) return [];
-      return [{ host, kept, connection: options ?? null, forwards: forwards.map(savedForward) }];
+      const had = this.#roster.names.hasEnvironment(named) && { hadEnvironment: true };
+      return [{ host, kept, connection: options ?? null, ...had, forwards: forwards.map(savedForward) }];
     });
   }
 }

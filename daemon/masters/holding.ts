@@ -65,7 +65,9 @@ export class Holding {
   async hold(host: string, request: HoldRequest, transaction: Transaction): Promise<Held> {
     const { house, conversations, resolve } = this.#options;
     const { signal } = transaction;
-    const config = await transaction.wait(resolve(host, request.connection, { ...somebody, signal }));
+    const member = conversations.member(request.caller, host, signal);
+    const asking = { ...somebody, signal, environment: member.environment };
+    const config = await transaction.wait(resolve(host, request.connection, asking));
     const hold = this.#unused(request.hold);
     const path = config.controlPath;
     if (path === null)
@@ -77,7 +79,7 @@ export class Holding {
     void master.ended.then(() => hold.onOver(master.snapshot().failure?.message ?? null));
     house.roster.claims.claim(named, transaction);
     transaction.enlist({ rollback: () => master.exit() });
-    await master.whenReady({ member: conversations.member(request.caller, host, signal), signal });
+    await master.whenReady({ member, signal });
     const forwards = await this.#openForwards(named, request, transaction);
     await transaction.wait(house.roster.names.demandMux(named, path));
     const background = config.controlPersist !== "no" || config.forkAfterAuthentication;

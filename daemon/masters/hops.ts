@@ -56,7 +56,9 @@ export class Hops {
     this.#stranded.delete(master);
     try {
       return await this.#along(signal, async (transaction) => {
-        const lead = await this.#options.acquire(hop, { transaction, member: memberOf(master.company) });
+        const { company, config } = master;
+        const member = memberOf(company, config.environment);
+        const lead = await this.#options.acquire(hop, { transaction, member });
         transaction.check();
         this.#follow(master, lead);
         await this.#ready(master, lead, signal);
@@ -74,6 +76,7 @@ export class Hops {
   async dial(master: Master, attempt: Attempt, dial: DialOver): Promise<Connection> {
     const { way } = attempt.config;
     master.company.begin();
+    if (way.kind !== "jump") this.#goAlone(master);
     const wire = way.kind === "jump" ? await this.wireTo(master, way.hop, attempt.signal) : undefined;
     try {
       attempt.signal.throwIfAborted();
@@ -132,6 +135,12 @@ export class Hops {
     this.#leads.delete(master);
     this.#stranded.delete(master);
     if (lead !== undefined && !this.isHop(lead)) this.#options.release(lead);
+  }
+
+  // It may have been behind one before.
+  #goAlone(master: Master): void {
+    master.via = [];
+    this.leave(master);
   }
 
   /** Whether others are reached by way of it. */

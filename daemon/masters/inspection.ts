@@ -9,6 +9,7 @@ import type {
   TrustRequest,
 } from "../../shared/logins.ts";
 import type { ConnectionOptions } from "../../shared/records.ts";
+import type { CallerEnvironment } from "../ssh/caller-environment.ts";
 import type { Around, CurrentHost, HostNames } from "../ssh/current-host.ts";
 import { type DialQueue, somebody } from "../ssh/dial-queue.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
@@ -109,7 +110,7 @@ export class Inspection {
     const names: HostNames = new Set([host]);
     const around: Around = (run) => current.run(names, run);
     const member = conversations.member(caller, host, signal);
-    const config = await this.#resolved(host, connection, transaction);
+    const config = await this.#resolved(host, connection, transaction, member.environment);
     const wireTo = () => roster.wireFor(config, { member, signal });
     return { config, turns, around, resolver, children, clock, signal, wireTo };
   }
@@ -124,10 +125,14 @@ export class Inspection {
     host: string,
     connection: ConnectionOptions | undefined,
     transaction: Transaction,
+    own?: CallerEnvironment,
   ): Promise<HostConfig> {
     const { resolve, roster } = this.#options;
-    const options = connection ?? roster.names.get(host)?.options;
+    const known = roster.names.get(host);
+    const environment = own ?? known?.environment;
     const { signal } = transaction;
-    return transaction.wait(resolve(host, options, { ...somebody, signal }));
+    return transaction.wait(
+      resolve(host, connection ?? known?.options, { ...somebody, signal, environment }),
+    );
   }
 }

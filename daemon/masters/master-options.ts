@@ -4,6 +4,7 @@ import type { Log } from "../../shared/log.ts";
 import type { Master as MasterRecord } from "../../shared/records.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
 import type { AttemptsOptions } from "./attempts.ts";
+import type { Carried } from "./carried.ts";
 import type { Master } from "./master.ts";
 
 /** A master that somebody holds, as ssh holds its own: it is theirs alone, and ends with its link. */
@@ -16,6 +17,8 @@ export interface Held {
 
 export interface MasterOptions extends Pick<AttemptsOptions, "dial" | "follow" | "clock" | "random"> {
   config: HostConfig;
+  /** what it carries: nothing yet */
+  carried: Carried;
   /** whose it is alone; null: everybody's */
   held: Held | null;
   /** whether a command that is under way needs it */

@@ -6,7 +6,7 @@ import type { Connection } from "../ssh/connection.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
 import { isUnresolved } from "../ssh/unresolved.ts";
 import { Attempts } from "./attempts.ts";
-import { Carried, type Passenger } from "./carried.ts";
+import type { Carried, Follow, Passenger } from "./carried.ts";
 import { Company, silentMember } from "./company.ts";
 import type { Held, MasterOptions } from "./master-options.ts";
 import { masterRecord } from "./record.ts";
@@ -34,7 +34,7 @@ export class Master {
   /** settles when the master has ended */
   readonly ended: Promise<void>;
   readonly #options: MasterOptions;
-  readonly #carried = new Carried();
+  readonly #carried: Carried;
   readonly #waiters = new Waiters();
   readonly #attempts: Attempts;
   readonly #rest: Rest;
@@ -44,10 +44,10 @@ export class Master {
   #end: () => void = () => undefined;
 
   constructor(options: MasterOptions) {
-    const { clock, held, names, isClaimed } = options;
+    const { carried, clock, held, names, isClaimed } = options;
     this.#options = options;
     this.config = options.config;
-    [this.held, this.names] = [held, names];
+    [this.held, this.names, this.#carried] = [held, names, carried];
     this.#standing = new Standing(options);
     this.ended = new Promise((resolve) => (this.#end = () => resolve(this.company.end())));
     this.#attempts = new Attempts({
@@ -56,7 +56,7 @@ export class Master {
       onFailure: (error) => this.#failed(error),
     });
     const onRest = () => this.#drop("rest");
-    this.#rest = new Rest({ carried: this.#carried, keptBy: this.keptBy, isClaimed, held, clock, onRest });
+    this.#rest = new Rest({ carried, keptBy: this.keptBy, isClaimed, held, clock, onRest });
     if (this.state === "connecting") this.#attempts.start(this.config);
   }
 
@@ -153,10 +153,10 @@ export class Master {
     this.#carried.board(passenger);
   }
 
-  /** Takes a forward into its care. @throws TundError MASTER_CLOSING */
-  adopt(forward: Forward): void {
+  /** Takes a forward into its care; `follow` is told of the next one that does. @throws TundError MASTER_CLOSING */
+  adopt(forward: Forward, follow: Follow): void {
     this.refuseWhenOver();
-    this.#carried.adopt(forward);
+    this.#carried.adopt(forward, follow);
   }
 
   /** Cancels a forward; settles when its listener is gone. Its established connections live on. */

@@ -2,8 +2,10 @@
 import { TundError } from "../../shared/errors.ts";
 import type { ConnectionOptions } from "../../shared/records.ts";
 import { Intent } from "../forwards/intent.ts";
+import type { CallerEnvironment } from "../ssh/caller-environment.ts";
 import type { ForwardingConfig } from "../ssh/forwarding-config.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
+import { environmentWarnings } from "./environment-warnings.ts";
 import type { Master } from "./master.ts";
 import type { MuxSockets } from "./mux-sockets.ts";
 import { isOver } from "./state.ts";
@@ -12,6 +14,10 @@ import { isOver } from "./state.ts";
 export interface NameWishes {
   /** how to connect it */
   options: ConnectionOptions | undefined;
+  /** the environment of whoever asked for it last; null: tund's own */
+  environment: CallerEnvironment | null;
+  /** it was asked for with another one than tund's own, which ended with an earlier tund */
+  isEnvironmentLost: boolean;
   /** what ssh_config says of its forwards, with those options */
   forwarding: ForwardingConfig;
   /** where ssh itself is to be able to drive the master */
@@ -34,7 +40,8 @@ export class Named {
     this.host = host;
     this.master = master;
     const nothing = { options: undefined, isKept: false, isConfigured: false, isAcknowledged: false };
-    this.intent = new Intent<NameWishes>({ ...nothing, forwarding, controlPath });
+    const environment = { environment: null, isEnvironmentLost: false };
+    this.intent = new Intent<NameWishes>({ ...nothing, ...environment, forwarding, controlPath });
   }
 
   get forwarding(): ForwardingConfig {
@@ -43,6 +50,10 @@ export class Named {
 
   get options(): ConnectionOptions | undefined {
     return this.intent.value.options;
+  }
+
+  get environment(): CallerEnvironment | null {
+    return this.intent.value.environment;
   }
 
   /** Whether somebody was told of it, or waits for it. */
@@ -110,10 +121,10 @@ export class Names {
       .filter((named) => named.master === master);
   }
 
-  /** Whether a name stands for a master still, and that one takes something new. @throws TundError MASTER_CLOSING */
-  confirm(named: Named, master: Master): void {
-    master.refuseWhenOver();
-    if (this.#names.get(named.host) === named && named.master === master) return;
+  /** Whether a name is there still, and its master takes something new. @throws TundError MASTER_CLOSING */
+  confirm(named: Named): void {
+    named.master.refuseWhenOver();
+    if (this.#names.get(named.host) === named) return;
     throw new TundError("MASTER_CLOSING", `${named.host} was given up meanwhile: ask again`);
   }
 
@@ -125,6 +136,18 @@ export class Names {
     master.names.add(host);
     this.#names.set(host, named);
     return named;
+  }
+
+  /** A name stands for another master from now on. @throws TundError MASTER_CLOSING of that one */
+  move(named: Named, to: Master): void {
+    const { host, master: from } = named;
+    to.refuseWhenOver();
+    this.#mux.release(host);
+    from.names.delete(host);
+    from.keptBy.delete(host);
+    named.master = to;
+    to.names.add(host);
+    named.keepMaster();
   }
 
   /** A master has ended: nothing has its names any more. */
@@ -164,8 +187,24 @@ export class Names {
     for (const { host } of this.of(master)) this.#mux.release(host);
   }
 
-  /** Where a master can be driven, and why some of its names have no socket. */
-  muxOf(master: Master): { muxSocket: string | null; warnings: string[] } {
-    return this.#mux.toldOf(this.of(master).map(({ host }) => host));
+  /** Whether a name would have another environment than tund's own, if it could be kept: where programs see it. */
+  hasEnvironment({ master, intent }: Named): boolean {
+    const { environment, isEnvironmentLost } = intent.value;
+    if (isEnvironmentLost || environment === null) return isEnvironmentLost;
+    const hops = master.via.flatMap((host) => this.#names.get(host)?.master ?? []);
+    return [master, ...hops].some(({ config }) => config.runsPrograms);
+  }
+
+  /** Where a master can be driven, and what its names have to do without. */
+  toldOf(master: Master): { muxSocket: string | null; warnings: string[] } {
+    const names = this.of(master);
+    const { muxSocket, warnings } = this.#mux.toldOf(names.map(({ host }) => host));
+    return {
+      muxSocket,
+      warnings: [
+        ...warnings,
+        ...names.flatMap(({ host, intent }) => environmentWarnings(host, intent.value)),
+      ],
+    };
   }
 }

@@ -35,22 +35,24 @@ export interface Wanted {
  * @throws TundError why one could not be
  */
 export async function openForwards(
-  { master, host, forwarding }: Named,
+  named: Named,
   wanted: Wanted,
   house: House,
   transaction: Transaction,
 ): Promise<Forward[]> {
+  const { host, forwarding } = named;
   const settings = { ...forwarding, gatewayPorts: wanted.wishes.gatewayPorts || forwarding.gatewayPorts };
   const specs = wanted.specs.map((spec) => settle(spec, settings));
   const { name, wishes } = wanted;
-  const isPersistent = wanted.isPersistent && master.held === null;
+  const isPersistent = wanted.isPersistent && named.master.held === null;
   const opened: Forward[] = [];
   for (const spec of specs) {
+    const { master } = named; // another one than a moment ago, where ssh_config says so
     const standing = master.forwards.find((forward) => isSame(forward.spec, spec));
     refuseName(name, standing, house.everywhere());
     const making = { host, spec, forwarding: settings, wishes, allocatedPort: null };
     const forward = standing ?? makeNew(making, master, house);
-    claim(forward, master, house, transaction);
+    claim(forward, named, house, transaction);
     if (wanted.isAwaited) await transaction.wait(forward.listen());
     opened.push(forward);
   }
@@ -71,13 +73,14 @@ export async function openForwards(
 }
 
 // A command needs a forward: from its answer on it is there, and if there is none it goes with the last such command.
-function claim(forward: Forward, master: Master, house: House, transaction: Transaction): void {
+function claim(forward: Forward, named: Named, house: House, transaction: Transaction): void {
   const { intent } = forward;
   intent.claim(transaction, { isPromised: true });
   transaction.enlist({
-    check: () => refuseGone(forward, master),
+    check: () => refuseGone(forward, named.master),
     commit: () => {
       intent.commit(transaction);
+      const { master } = named;
       if (master.forwards.includes(forward)) promise(forward, master);
     },
     rollback: () => {
@@ -149,14 +152,15 @@ export function makeForward(
   const { clock, log, onChange, keeper, admits, files, resolver } = house;
   const { streamLocal, permits } = forwarding;
   const parking = new Parking(limits, clock);
+  let bearer = master;
   const link = {
-    outlook: () => master.outlook,
-    want: () => master.want(),
-    openChannel: async (from: Originator, to: FixedDestination) => master.live().openChannel(from, to),
+    outlook: () => bearer.outlook,
+    want: () => bearer.want(),
+    openChannel: async (from: Originator, to: FixedDestination) => bearer.live().openChannel(from, to),
   };
   const point = pointFor(making.spec, {
     openChannel: (from, to, socket) => openWhenLinked({ link, parking, clock }, from, to, socket),
-    listenThere: async (bind, onOpen) => master.live().listen(bind, onOpen),
+    listenThere: async (bind, onOpen) => bearer.live().listen(bind, onOpen),
     streamLocal,
     keeper,
     admits,
@@ -171,10 +175,10 @@ export function makeForward(
     parking,
     clock,
     log: log.child({ host: making.host, forward: making.id }),
-    onConnectionEnd: () => master.connectionEnded(),
+    onConnectionEnd: () => bearer.connectionEnded(),
     onChange,
   });
-  master.adopt(forward);
+  master.adopt(forward, (to) => (bearer = to));
   onChange(forward);
   return forward;
 }

@@ -24,7 +24,7 @@ export async function openRequested(
   const named =
     isAwaited && !onDemand
       ? await house.roster.claims.ready(host, connection, { member, transaction })
-      : await house.roster.claims.acquire(host, connection, { start, transaction });
+      : await house.roster.claims.acquire(host, connection, { start, transaction, member });
   // Nobody waits: they are not asked, but their agent may serve.
   named.master.company.join(member)();
   const opened = await openForwards(named, wanted, house, transaction);

@@ -10,10 +10,13 @@ import type { Named } from "./names.ts";
 import { asWritten, settle } from "./selection.ts";
 
 /** Reserves a place for a saved host, with its forwards: they are pending until it is resolved. */
-export function restoreHost({ host, kept, connection, forwards }: SavedHost, house: House): void {
+export function restoreHost(
+  { host, kept, connection, hadEnvironment = false, forwards }: SavedHost,
+  house: House,
+): void {
   const named = house.roster.reserve(host, connection ?? undefined);
   const { master, forwarding } = named;
-  named.intent.settle({ isKept: kept });
+  named.intent.settle({ isKept: kept, isEnvironmentLost: hadEnvironment });
   named.keepMaster();
   // Once the true master is there, those that kept a place have nothing more to say.
   const isCurrent = () => house.roster.names.get(host)?.master === master;

@@ -3,8 +3,9 @@ import type { Clock } from "../../shared/clock.ts";
 import type { Log } from "../../shared/log.ts";
 import type { ConnectionOptions } from "../../shared/records.ts";
 import type { CurrentHost } from "../ssh/current-host.ts";
-import type { DialQueue, Wish } from "../ssh/dial-queue.ts";
+import type { DialQueue } from "../ssh/dial-queue.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
+import type { Asking } from "../ssh/ssh-queries.ts";
 import type { DialOver } from "./hops.ts";
 import type { Master } from "./master.ts";
 import type { ServeMux } from "./mux-sockets.ts";
@@ -12,7 +13,7 @@ import type { Named } from "./names.ts";
 import type { Suspects } from "./suspects.ts";
 
 export interface RosterOptions {
-  resolve: (host: string, options?: ConnectionOptions, wish?: Wish) => Promise<HostConfig>;
+  resolve: (host: string, options?: ConnectionOptions, asking?: Asking) => Promise<HostConfig>;
   dial: DialOver;
   /** whose turn it is to dial, for who only looks at a host */
   turns: DialQueue;

@@ -3,31 +3,42 @@ import type { ConnectionOptions } from "../../shared/records.ts";
 import { TundError } from "../../shared/errors.ts";
 import type { Connection } from "../ssh/connection.ts";
 import { clockWithin } from "../ssh/current-host.ts";
-import type { Wish } from "../ssh/dial-queue.ts";
+import { somebody } from "../ssh/dial-queue.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
+import type { Asking } from "../ssh/ssh-queries.ts";
 import type { Hop } from "../ssh/way.ts";
 import type { Wire } from "../ssh/wire.ts";
 import { isUnresolved, unresolved } from "../ssh/unresolved.ts";
 import type { Attempt } from "./attempts.ts";
+import { Carried } from "./carried.ts";
 import { Claims, type Wanted } from "./claims.ts";
+import { Filing } from "./filing.ts";
 import { Hops } from "./hops.ts";
 import { Master } from "./master.ts";
 import type { Held, MasterOptions } from "./master-options.ts";
 import { MuxSockets } from "./mux-sockets.ts";
 import { type Named, Names, type Said } from "./names.ts";
+import { Renewal } from "./renewal.ts";
 import { reservation } from "./reservation.ts";
 import type { RosterEvents, RosterOptions } from "./roster-options.ts";
 import { isOver } from "./state.ts";
 import { suspicionOf, type Suspects } from "./suspects.ts";
 import type { Patience } from "./waiters.ts";
 
+// A dial that begins so soon after ssh was asked, for that very dial, does not ask again.
+const FRESH_MS = 1000;
+
 export class Roster {
   readonly #options: RosterOptions;
   readonly #events: RosterEvents;
   readonly #names: Names;
-  /** two names of one connection share its master */
-  readonly #masters = new Map<string, Master>();
+  readonly #filing = new Filing();
+  /** what each carries */
+  readonly #carried = new WeakMap<Master, Carried>();
   readonly #hops: Hops;
+  readonly #renewal: Renewal;
+  /** when ssh was asked for it, in milliseconds of the monotonic clock */
+  readonly #resolvedAt = new WeakMap<HostConfig, number>();
   /** what commands do with names */
   readonly claims = new Claims(this);
   #closing = false;
@@ -42,11 +53,27 @@ export class Roster {
       current: options.current,
       clock: options.clock,
     });
+    this.#renewal = new Renewal({
+      names: this.#names,
+      resolve: (host, asked, asking) => this.resolve(host, asked, asking),
+      isFresh: (config) =>
+        options.clock.monotonic() - (this.#resolvedAt.get(config) ?? -Infinity) <= FRESH_MS,
+      carriedBy: (master) => this.#carried.get(master) ?? new Carried(),
+      masterFor: (config) => this.#filing.standing(config) ?? this.#create(config, "idle"),
+      refile: (master, config) => this.#filing.refile(master, config),
+      onChange: (master) => events.onChange(master),
+    });
   }
 
   /** What a host's ssh_config means. @throws TundError HOST_CONFIG_FAILED, SSH_NOT_FOUND, UNSUPPORTED */
-  resolve(host: string, options: ConnectionOptions | undefined, wish: Wish): Promise<HostConfig> {
-    return this.#options.resolve(host, options, wish);
+  async resolve(
+    host: string,
+    options: ConnectionOptions | undefined,
+    asking: Asking = somebody,
+  ): Promise<HostConfig> {
+    const config = await this.#options.resolve(host, options, asking);
+    this.#resolvedAt.set(config, this.#options.clock.monotonic());
+    return config;
   }
 
   /** Hosts that are left alone until a person wants them. */
@@ -154,7 +181,7 @@ export class Roster {
   // At once: a command that comes in the meantime would find a master that has ended.
   #forget(master: Master): void {
     this.#names.forget(master);
-    if (this.#masters.get(master.config.identity) === master) this.#masters.delete(master.config.identity);
+    this.#filing.remove(master);
     this.#hops.leave(master);
   }
 
@@ -180,26 +207,31 @@ export class Roster {
     if (this.#closing) throw new TundError("SHUTTING_DOWN", "tund is shutting down");
   }
 
-  /** Whether there is a master for what this leads to. */
-  has({ identity }: HostConfig): boolean {
-    return this.#masters.has(identity);
-  }
-
   /** A master of that name, or for what this leads to, that is about to end with nothing on it. */
-  going(host: string, { identity }: HostConfig): Master | undefined {
-    return [this.#names.get(host)?.master, this.#masters.get(identity)].find(isGoing);
+  going(host: string, config: HostConfig): Master | undefined {
+    return [this.#names.get(host)?.master, this.#filing.get(config)].find(isGoing);
   }
 
   /** The master for what this leads to; a new one if there is none. */
   masterFor(config: HostConfig, start: "connecting" | "idle"): Master {
-    return this.#masters.get(config.identity) ?? this.#create(config, start);
+    return this.#filing.get(config) ?? this.#create(config, start);
   }
 
-  /** Has a master stand for something else: there must be none for that. */
-  rekey(master: Master, config: HostConfig): void {
-    if (this.#masters.get(master.config.identity) === master) this.#masters.delete(master.config.identity);
-    this.#masters.set(config.identity, master);
-    master.reconfigure(config);
+  /** Has a master stand for what this leads to, from its next dial on; false, and it does not, where another one does. */
+  refile(master: Master, config: HostConfig): boolean {
+    return this.#filing.refile(master, config);
+  }
+
+  /** As refile(), from now on: if it dials now, it does so anew. */
+  rekey(master: Master, config: HostConfig): boolean {
+    const isDone = this.refile(master, config);
+    if (isDone) master.reconfigure(config);
+    return isDone;
+  }
+
+  /** Has a name that has no link stand for what it means now, with its forwards. @throws TundError MASTER_CLOSING */
+  move(named: Named, config: HostConfig): void {
+    this.#renewal.move(named, config);
   }
 
   // One that leads to others is used as it is; whatever options it was connected with.
@@ -216,7 +248,9 @@ export class Roster {
 
   async #dial(of: () => Master, attempt: Attempt): Promise<Connection> {
     await Promise.resolve(); // a master dials while it is being made
-    return this.#hops.dial(of(), attempt, this.#options.dial);
+    const master = of();
+    const config = await this.#renewal.configFor(master, attempt.signal);
+    return this.#hops.dial(master, { ...attempt, config }, this.#options.dial);
   }
 
   #create(
@@ -227,8 +261,10 @@ export class Roster {
     const { random, pid, log, current } = this.#options;
     const { held = null, failure = null } = own;
     const names = new Set<string>();
+    const carried = new Carried();
     const master: Master = new Master({
       config,
+      carried,
       names,
       failure,
       follow: (run) => current.follow(names, run),
@@ -237,7 +273,7 @@ export class Roster {
       random,
       held,
       isClaimed: () => this.#names.of(master).some(({ intent }) => intent.isClaimed),
-      outside: () => ({ pid: held?.pid ?? pid, ...this.#names.muxOf(master) }),
+      outside: () => ({ pid: held?.pid ?? pid, ...this.#names.toldOf(master) }),
       log: log.child({ host: config.host }),
       start,
       onReady: (ready) => {
@@ -248,7 +284,8 @@ export class Roster {
       onAwaited: () => this.#options.onAwaited?.(),
       onChange: (changed) => this.#changed(changed),
     });
-    this.#masters.set(config.identity, master);
+    this.#filing.add(master);
+    this.#carried.set(master, carried);
     return master;
   }
 }

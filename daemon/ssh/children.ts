@@ -41,6 +41,11 @@ export class Children {
     this.#env = env;
   }
 
+  /** What a program is given if nothing else is said. */
+  get env(): NodeJS.ProcessEnv {
+    return this.#env;
+  }
+
   /**
    * Starts one, found on PATH, without a shell. It settles when the program runs.
    * @throws Error with the system's code (ENOENT, EACCES, E2BIG, ...) when it cannot be started

@@ -123,7 +123,9 @@ async function printedInOrder(options: ConnectOptions): Promise<KnownHost[]> {
   if (command === null) return [];
   // The name without the port, as ssh 9 has it this time.
   const asked = { command, tokens, name: config.hostname, host: hostNameOf(config) };
-  return askKnownHostsCommand(asked, { kind: "ORDER" }, { children, clock, signal, files: hostKeyFiles });
+  const env = config.environment?.over(children.env);
+  const running = { children, clock, signal, files: hostKeyFiles, ...(env && { env }) };
+  return askKnownHostsCommand(asked, { kind: "ORDER" }, running);
 }
 
 /** The address that was dialled, where CheckHostIP has a key looked up by it: not where it is the host's only name. */

@@ -11,13 +11,14 @@ import {
   type KnownHostsPaths,
   knownHostsPaths,
 } from "./host-key-config.ts";
-import { somebody, type Wish } from "./dial-queue.ts";
+import { somebody } from "./dial-queue.ts";
 import { type ForwardingConfig, forwardingConfig } from "./forwarding-config.ts";
 import type { HostName } from "./known-hosts.ts";
 import type { RekeyLimit } from "./rekeying.ts";
 import { parseSettings, type Settings } from "./settings.ts";
-import { jumpHost, splitHops, type Way, wayOf } from "./way.ts";
-import type { SshQueries } from "./ssh-queries.ts";
+import { jumpHost, partsOf, splitHops, type Way, wayOf } from "./way.ts";
+import type { CallerEnvironment } from "./caller-environment.ts";
+import type { Asking, Said, SshQueries } from "./ssh-queries.ts";
 import { type Person, type TokenSource, tokensOf } from "./tokens.ts";
 
 /** Everything that decides a connection, resolved. */
@@ -48,6 +49,10 @@ export interface HostConfig extends AuthenticationConfig, HostKeyConfig {
   forkAfterAuthentication: boolean;
   /** what to use, in ssh's spelling; null where the user left the choice open */
   algorithms: Record<"ciphers" | "macs" | "kexalgorithms" | "hostkeyalgorithms", string[] | null>;
+  /** whose environment the programs of its ssh_config have; null: tund's own */
+  environment: CallerEnvironment | null;
+  /** whether there are such programs: ProxyCommand, KnownHostsCommand, Match exec */
+  runsPrograms: boolean;
   /** equal for two names exactly when they mean the same connection */
   identity: string;
 }
@@ -108,27 +113,37 @@ export class HostResolver {
 
   /**
    * Resolves a host with the options that came with it.
-   * @param wish who wants it: a person who waits, unless it says otherwise
+   * @param asking who wants it: a person who waits, unless it says otherwise; and whose environment ssh has then
    * @throws TundError HOST_CONFIG_FAILED with ssh's own words, SSH_NOT_FOUND, UNSUPPORTED for ProxyUseFdpass; what the
-   * wish's signal was aborted with
+   * its signal was aborted with
    */
-  async resolve(host: string, options: ConnectionOptions = {}, wish: Wish = somebody): Promise<HostConfig> {
-    const { host: last, jump } = splitHops(host);
+  async resolve(
+    host: string,
+    options: ConnectionOptions = {},
+    asking: Asking = somebody,
+  ): Promise<HostConfig> {
+    const { host: name, jump } = splitHops(host);
+    const { host: last, ...parts } = partsOf(name);
     const { configFile } = options;
-    const asked = jump === undefined ? options : { ...options, jump };
+    const asked = { ...parts, ...options, ...(jump !== undefined && { jump }) };
     // Both at once; where ssh answers neither, what it says of this host is what is told.
     const coming = this.#sshDefaults();
-    const settings = await this.#ask(last, asked, wish);
+    const { printed, ranPrograms } = await this.#ask(last, asked, asking);
+    const settings = parseSettings(printed);
     const defaults = await coming;
     const files = await this.#knownHostsPaths(settings, host);
-    return { ...toHostConfig(last, { settings, defaults, files, person: this.#person, configFile }), host };
+    const { environment = null } = asking;
+    const person = environment === null ? this.#person : asPerson(this.#person, environment);
+    const config = toHostConfig(last, { settings, defaults, files, person, configFile });
+    const runsPrograms = ranPrograms || config.way.kind === "command" || config.knownHostsCommand !== null;
+    return { ...config, host, environment, runsPrograms };
   }
 
-  async #ask(host: string, options: ConnectionOptions, wish: Wish): Promise<Settings> {
+  #ask(host: string, options: ConnectionOptions, asking: Asking): Promise<Said> {
     // Behind the caller's own: the first one counts.
     const path = this.#controlPath === null ? [] : ["-o", `ControlPath=${quoted(this.#controlPath)}`];
     const args = [...sshArguments(options, this.#configFile), ...path, "--", host];
-    return parseSettings(await this.#queries.ask(args, wish));
+    return this.#queries.ask(args, asking);
   }
 
   async #knownHostsPaths(settings: Settings, host: string): Promise<KnownHostsPaths> {
@@ -142,11 +157,19 @@ export class HostResolver {
 
   #sshDefaults(): Promise<Settings> {
     // Of no host, and for all of them: whoever asks first.
-    this.#defaults ??= this.#queries.ask(["-F", "none", "--", "localhost"], somebody).then(parseSettings);
+    this.#defaults ??= this.#queries
+      .ask(["-F", "none", "--", "localhost"], somebody)
+      .then(({ printed }) => parseSettings(printed));
     this.#defaults.catch(() => (this.#defaults = undefined));
     return this.#defaults;
   }
 }
+
+// Which agent serves is not said by it: the caller's own comes with the request.
+const asPerson = (person: Person, environment: CallerEnvironment): Person => {
+  const { SSH_AUTH_SOCK } = person.env;
+  return { ...person, env: { ...environment.over(person.env), SSH_AUTH_SOCK } };
+};
 
 const quoted = (value: string): string => `"${value.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
 
@@ -177,11 +200,11 @@ interface Resolution {
 function toHostConfig(
   host: string,
   { settings, defaults, files, person, configFile }: Resolution,
-): HostConfig {
+): Omit<HostConfig, "environment" | "runsPrograms"> {
   const value = (name: string): string => settings.get(name)?.[0] ?? "";
   const flag = (name: string): boolean => ["yes", "true"].includes(value(name));
   const source: TokenSource = {
-    originalHost: originalHost(host),
+    originalHost: host.slice(host.lastIndexOf("@") + 1),
     hostname: value("hostname"),
     port: Number(value("port")),
     user: value("user"),
@@ -257,7 +280,3 @@ function identityOf(settings: Settings, identityFiles: readonly string[]): strin
     .update(JSON.stringify([deciding, identityFiles]))
     .digest("hex");
 }
-
-/** The host part of `[user@]host` and `ssh://[user@]host[:port]`: what %n stands for. */
-const originalHost = (host: string): string =>
-  host.startsWith("ssh://") ? new URL(host).hostname : host.slice(host.lastIndexOf("@") + 1);

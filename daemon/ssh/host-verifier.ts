@@ -137,7 +137,9 @@ export class HostVerifier {
     const { knownHostsCommand: command, hostKeyTokens: tokens } = this.#options.config;
     if (command === null) return [];
     const host = kind === "HOSTNAME" ? hostNameOf(this.#options.config) : asItIs(name);
-    return askKnownHostsCommand({ command, tokens, name, host }, { kind, key }, this.#options);
+    const env = this.#options.config.environment?.over(this.#options.children.env);
+    const running = { ...this.#options, ...(env && { env }) };
+    return askKnownHostsCommand({ command, tokens, name, host }, { kind, key }, running);
   }
 
   /** The address that was dialled, and all that is known of it: for a plain key alone (sshconnect.c, check_host_key). */

@@ -29,7 +29,7 @@ export interface KnownHostsCommand {
   host: HostName;
 }
 
-type Running = Pick<ToolOptions, "children" | "clock" | "signal"> & { files: HostKeyFiles };
+type Running = Pick<ToolOptions, "children" | "clock" | "signal" | "env"> & { files: HostKeyFiles };
 
 /**
  * Runs it, without a shell as ssh does, within 20 s, and picks the lines that name the host.

@@ -13,6 +13,8 @@ export interface ProxyCommandOptions {
   host: string;
   /** the shell that runs it (ssh takes $SHELL) */
   shell: string;
+  /** its environment: tund's own if not given */
+  env?: NodeJS.ProcessEnv;
   children: Children;
   clock: Clock;
   /** ends it, now or later */
@@ -30,10 +32,10 @@ const PATIENCE_MS = 2000;
  * @throws TundError HOST_UNREACHABLE when it cannot be started
  */
 export async function startProxyCommand(options: ProxyCommandOptions): Promise<Wire> {
-  const { command, host, shell, children, clock, signal } = options;
+  const { command, host, shell, env, children, clock, signal } = options;
   const failure = (why: string, cause?: unknown) =>
     new TundError("HOST_UNREACHABLE", `ProxyCommand of ${host}: ${why}`, { cause });
-  const child = await children.start(shell, ["-c", `exec ${command}`]).catch((error: unknown) => {
+  const child = await children.start(shell, ["-c", `exec ${command}`], env).catch((error: unknown) => {
     throw failure(`cannot run ${shell}: ${messageOf(error)}`, error);
   });
   const said = lastWords(child.stderr);

@@ -21,7 +21,9 @@ export interface Reaching {
 /** Dials, or starts the ProxyCommand. @throws TundError HOST_UNREACHABLE, CONNECT_TIMEOUT */
 export async function reach({ config, wire, resolver, children, clock, signal }: Reaching): Promise<Wire> {
   const { way, host } = config;
-  if (way.kind === "command") return startProxyCommand({ ...way, host, children, clock, signal });
+  const env = config.environment?.over(children.env);
+  if (way.kind === "command")
+    return startProxyCommand({ ...way, host, children, clock, signal, ...(env && { env }) });
   if (wire === undefined) return dial({ config, resolver, clock, signal });
   const abort = () => wire.destroy();
   signal.addEventListener("abort", abort, { once: true });

@@ -1,9 +1,12 @@
 // Asking ssh what ssh_config means, by many at once: each has its turn, people first, and the same question is asked once.
 import type { Clock } from "../../shared/clock.ts";
 import { TundError } from "../../shared/errors.ts";
-import { askSsh } from "./ask-ssh.ts";
+import type { Files } from "../files.ts";
+import { askSsh, type SshAnswer } from "./ask-ssh.ts";
+import type { CallerEnvironment } from "./caller-environment.ts";
 import type { Children } from "./children.ts";
 import { DialQueue, type Wish } from "./dial-queue.ts";
+import { Recollection } from "./recollection.ts";
 import type { Turns } from "../turns.ts";
 
 // A run takes some milliseconds of a processor, but for Match exec and canonicalization, which may wait for the network: one
@@ -14,9 +17,30 @@ const SLOW_MS = 1000;
 const MOST_PROGRAMS = 16;
 const RESERVED_PROGRAMS = 4;
 
+interface SshQueriesOptions {
+  children: Children;
+  files: Files;
+  slices: Turns;
+  /** the home directory of the user whose ssh_config it is */
+  home: string;
+  clock: Clock;
+}
+
+/** What `ssh -G` says, and whether it ran programs to find out. */
+export type Said = Pick<SshAnswer, "printed" | "ranPrograms">;
+
+/** Who asks, and as whom. */
+export interface Asking extends Wish {
+  /** whose environment ssh has, and what Match exec runs; tund's own if not given */
+  environment?: CallerEnvironment | null | undefined;
+  /** whether an earlier answer will do, as long as ssh would give the same */
+  mayRecall?: boolean;
+}
+
 export class SshQueries {
   readonly #children: Children;
   readonly #clock: Clock;
+  readonly #recollection: Recollection;
   readonly #turns: DialQueue;
   /** questions that wait for their turn */
   readonly #waiting = new Map<string, Query>();
@@ -24,7 +48,8 @@ export class SshQueries {
   readonly #passing = new Map<string, Promise<void>>();
   readonly #queries = new Set<Query>();
 
-  constructor({ children, slices, clock }: { children: Children; slices: Turns; clock: Clock }) {
+  constructor({ children, files, slices, home, clock }: SshQueriesOptions) {
+    this.#recollection = new Recollection({ files, home, clock });
     this.#children = children;
     this.#clock = clock;
     this.#turns = new DialQueue({
@@ -38,12 +63,26 @@ export class SshQueries {
   }
 
   /**
-   * What `ssh -G` prints for these arguments. Those who ask the same share one run, as long as that has not begun: what
-   * ssh_config says when they ask is what counts.
+   * What `ssh -G` prints for these arguments, and whether it ran programs for that. Those who ask the same share one run, as
+   * long as that has not begun: what ssh_config says when they ask is what counts.
    * @throws TundError HOST_CONFIG_FAILED, SSH_NOT_FOUND; what `signal` was aborted with
    */
-  ask(args: readonly string[], wish: Wish): Promise<string> {
-    const key = JSON.stringify(args);
+  async ask(
+    args: readonly string[],
+    { environment = null, mayRecall = false, ...wish }: Asking,
+  ): Promise<Said> {
+    const key = Recollection.key(args, environment?.key ?? null);
+    if (!mayRecall) return this.#asked(key, { args, environment }, wish);
+    const printed = await this.#recollection.recall(key);
+    wish.signal?.throwIfAborted();
+    if (printed !== undefined) return { printed, ranPrograms: false };
+    const askedAt = this.#clock.now();
+    const answer = await this.#asked(key, { args, environment }, wish);
+    void this.#recollection.keep(key, args, answer, askedAt); // in its own time: it never throws
+    return answer;
+  }
+
+  #asked(key: string, question: Question, wish: Wish): Promise<SshAnswer> {
     const standing = this.#waiting.get(key);
     if (standing !== undefined) {
       const answer = standing.join(wish);
@@ -53,7 +92,7 @@ export class SshQueries {
     const query = new Query(() => this.#forget(key, query));
     this.#waiting.set(key, query);
     const answer = query.join(wish);
-    query.settleWith(this.#run(key, args, query));
+    query.settleWith(this.#run(key, question, query));
     return answer;
   }
 
@@ -67,7 +106,7 @@ export class SshQueries {
     for (const query of this.#queries) query.abort(new TundError("SHUTTING_DOWN", "tund is shutting down"));
   }
 
-  async #run(key: string, args: readonly string[], query: Query): Promise<string> {
+  async #run(key: string, { args, environment }: Question, query: Query): Promise<SshAnswer> {
     const { signal, isAwaited } = query;
     this.#queries.add(query);
     try {
@@ -79,7 +118,9 @@ export class SshQueries {
       void turn.passed.then(() => {
         if (this.#passing.get(key) === turn.passed) this.#passing.delete(key);
       });
-      return await askSsh(args, { children: this.#children, clock: this.#clock, signal, onGone: turn.end });
+      const [children, clock] = [this.#children, this.#clock];
+      const env = environment?.over(children.env);
+      return await askSsh(args, { children, clock, signal, onGone: turn.end, ...(env && { env }) });
     } finally {
       this.#forget(key, query);
       this.#queries.delete(query);
@@ -91,13 +132,18 @@ export class SshQueries {
   }
 }
 
+interface Question {
+  args: readonly string[];
+  environment: CallerEnvironment | null;
+}
+
 /** One question, of all who ask it. */
 class Query {
   readonly #wishes = new Set<Wish>();
   readonly #unwanted = new AbortController();
   readonly #onUnwanted: () => void;
-  readonly #answer: Promise<string>;
-  #settle: (answer: Promise<string>) => void = () => undefined;
+  readonly #answer: Promise<SshAnswer>;
+  #settle: (answer: Promise<SshAnswer>) => void = () => undefined;
 
   constructor(onUnwanted: () => void) {
     this.#onUnwanted = onUnwanted;
@@ -115,12 +161,12 @@ class Query {
     return false;
   };
 
-  settleWith(answer: Promise<string>): void {
+  settleWith(answer: Promise<SshAnswer>): void {
     this.#settle(answer);
   }
 
   /** Settles with the answer, or when it is not wanted any longer. */
-  join(wish: Wish): Promise<string> {
+  join(wish: Wish): Promise<SshAnswer> {
     const { signal } = wish;
     if (signal?.aborted === true) {
       this.#leave(wish);

@@ -17,6 +17,8 @@ export interface ToolOptions {
   mostPrinted?: number;
   children: Children;
   clock: Clock;
+  /** given, stderr is read to its end as well (500 ms at most) where the exit code is 0, unless what it has said is enough */
+  isEnough?: (said: string) => boolean;
   /** ends it */
   signal: AbortSignal;
   /** called when the program is gone, or could not be started: later than the answer where it does not even heed SIGKILL */
@@ -28,6 +30,8 @@ export interface ToolOutcome {
   stdout: string;
   /** the first 64 KiB; where the exit code is 0, as much as there was when it ended */
   stderr: string;
+  /** whether that is all of it */
+  saidAll: boolean;
 }
 
 /** It cannot be run at all; `cause` says why. */
@@ -107,7 +111,7 @@ function letGo(child: Child): void {
 
 function outcomeOf(
   child: Child,
-  { what, input, mostPrinted = MOST_SAID, clock }: ToolOptions,
+  { what, input, mostPrinted = MOST_SAID, isEnough, clock }: ToolOptions,
   end: AbortController,
 ): Promise<ToolOutcome> {
   return new Promise((resolve, reject) => {
@@ -120,17 +124,20 @@ function outcomeOf(
     if (end.signal.aborted) return giveUp();
     const tooMuch = () => end.abort(new Error(`${what}: it prints more than ${mostPrinted >> 10} KiB`));
     const printed = collected(child.stdout, mostPrinted, tooMuch);
-    const said = collected(child.stderr, MOST_SAID);
+    let isCut = false;
+    const said = collected(child.stderr, MOST_SAID, () => (isCut = true));
+    const isQuiet = (code: number | null) => code === 0 && (isEnough === undefined || isEnough(said()));
     child.stdin.end(input);
     // What it has left behind may hold its stderr: that is not waited for when nothing was wrong, else not long.
     void Promise.all([child.exited, ended(child.stdout)])
-      .then(([{ code }]) => (code === 0 ? undefined : endedSoon(child.stderr, clock)))
+      .then(([{ code }]) => (isQuiet(code) ? undefined : endedSoon(child.stderr, { clock, isEnough, said })))
       .then(() => {
+        const saidAll = child.stderr.readableEnded && !isCut;
         end.signal.removeEventListener("abort", giveUp);
         for (const stream of streamsOf(child)) stream.destroy();
         const { code, signal } = child.exit ?? { code: null, signal: null };
         if (code === null) reject(new Error(`${what}: it was ended by ${signal ?? "somebody"}`));
-        else resolve({ code, stdout: printed(), stderr: said() });
+        else resolve({ code, stdout: printed(), stderr: said(), saidAll });
       });
   });
 }
@@ -138,13 +145,22 @@ function outcomeOf(
 const ended = (stream: Readable): Promise<void> =>
   new Promise((go) => (stream.closed ? go() : void stream.once("close", go)));
 
-function endedSoon(stream: Readable, clock: Clock): Promise<void> {
+function endedSoon(
+  stream: Readable,
+  {
+    clock,
+    isEnough,
+    said,
+  }: { clock: Clock; isEnough: ToolOptions["isEnough"] | undefined; said: () => string },
+): Promise<void> {
   return new Promise((go) => {
     const timer = clock.after(LAST_WORDS_MS, go);
-    void ended(stream).then(() => {
+    const over = () => {
       timer.cancel();
       go();
-    });
+    };
+    if (isEnough !== undefined) stream.on("data", () => isEnough(said()) && over());
+    void ended(stream).then(over);
   });
 }
 

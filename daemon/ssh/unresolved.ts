@@ -55,6 +55,8 @@ export const unresolved = (host: string): HostConfig => ({
   controlPersist: "no",
   forkAfterAuthentication: false,
   algorithms: { ciphers: null, macs: null, kexalgorithms: null, hostkeyalgorithms: null },
+  environment: null,
+  runsPrograms: false,
   identity: `${IDENTITY}${host}`,
 });
 

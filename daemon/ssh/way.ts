@@ -42,13 +42,25 @@ export function wayOf(
 
 /** The last of the comma-separated hops; ssh runs `ssh -J OTHERS -W HOST:PORT LAST` (ssh.c). */
 function hopOf(jump: string, configFile: string | undefined): Hop {
-  const name = jump.includes(",") ? jump : hostOf(jump);
+  const at = jump.lastIndexOf(",");
+  const name = at === -1 ? hostOf(jump) : `${jump.slice(0, at)},${apart(jump.slice(at + 1))}`;
   return { name, options: configFile === undefined ? {} : { configFile } };
 }
 
-/** `a,b` is b by way of a: what masters of hops are called, where hops were said to lead to them. */
+// `a,u@b` could be the user `a,u` as well: a hop that names its user is written as a URI there.
+function apart(hop: string): string {
+  const [, user] = /^(?!ssh:\/\/)(.*)@/.exec(hop) ?? [];
+  return user === undefined ? hop : `ssh://${inUri(user)}${hop.slice(user.length)}`;
+}
+
+/**
+ * `a,b` is b by way of a: what masters of hops are called, where hops were said to lead to them. A user's name may have a comma
+ * too, so that `a,b@c` is c for the user `a,b`, as in ssh; b@c by way of a is `a,ssh://b@c`.
+ */
 export function splitHops(host: string): { host: string; jump: string | undefined } {
-  const at = host.lastIndexOf(",");
+  const uri = host.lastIndexOf(",ssh://");
+  const comma = host.lastIndexOf(",");
+  const at = uri > 0 ? uri : comma > host.lastIndexOf("@") ? comma : -1;
   if (at === -1) return { host, jump: undefined };
   return { host: hostOf(host.slice(at + 1)), jump: host.slice(0, at) };
 }
@@ -56,11 +68,35 @@ export function splitHops(host: string): { host: string; jump: string | undefine
 // A hop may name its port as `host:port`, which a host on the command line may not.
 function hostOf(hop: string): string {
   if (hop.startsWith("ssh://")) return hop;
-  const [, user = "", host = ""] = /^(.*@)?(.*)$/.exec(hop) ?? [];
+  const [, given = "", host = ""] = /^(.*@)?(.*)$/.exec(hop) ?? [];
   const [, inBrackets, bracketPort] = /^\[(.*)\](?::(\d+))?$/.exec(host) ?? [];
+  const user = inUri(given);
   if (inBrackets !== undefined)
-    return bracketPort === undefined ? `${user}${inBrackets}` : `ssh://${user}[${inBrackets}]:${bracketPort}`;
-  return /^[^:]+:\d+$/.test(host) ? `ssh://${user}${host}` : `${user}${host}`;
+    return bracketPort === undefined
+      ? `${given}${inBrackets}`
+      : `ssh://${user}[${inBrackets}]:${bracketPort}`;
+  return /^[^:]+:\d+$/.test(host) ? `ssh://${user}${host}` : `${given}${host}`;
+}
+
+const inUri = (user: string): string => user.replaceAll("%", "%25");
+
+/**
+ * Takes `ssh://[user@]host[:port]` apart, as ssh does with a jump host before it runs ssh for that (ssh.c): ssh itself takes no
+ * URI with an address of IPv6, nor with an @ in the user. What is none is the host as it is.
+ */
+export function partsOf(host: string): { host: string } & Pick<ConnectionOptions, "user" | "port"> {
+  const [, user, inBrackets, plain = "", port] =
+    /^ssh:\/\/(?:(.+)@)?(?:\[([^\]]+)\]|([^[\]:/@]+))(?::(\d{1,5}))?\/?$/.exec(host) ?? [];
+  const name = inBrackets ?? plain;
+  if (name === "") return { host };
+  const decoded = user?.replaceAll(/(?:%[0-9a-f]{2})+/gi, (bytes) =>
+    Buffer.from(bytes.replaceAll("%", ""), "hex").toString(),
+  );
+  return {
+    host: name,
+    ...(decoded !== undefined && { user: decoded }),
+    ...(port !== undefined && { port: Number(port) }),
+  };
 }
 
 /** The host of the last hop alone: what `%j` stands for. */

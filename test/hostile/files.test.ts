@@ -179,7 +179,7 @@ describe("What ssh -G says", () => {
           configFile: null,
           controlPath: null,
           files: makeOutside().files,
-          queries: { ask: async () => mutated },
+          queries: { ask: async () => ({ printed: mutated, ranPrograms: false }) },
         });
         try {
           await resolver.resolve("me@example");

@@ -52,7 +52,7 @@ export async function startInProcess(
   });
   const registry: Registry = new Registry({
     serveMux: (socket, host) => serveMux(socket, host, { registry, isPersistent: false, clock, log: silent }),
-    resolve: (host, options) => resolver.resolve(host, options),
+    resolve: (host, options, asking) => resolver.resolve(host, options, asking),
     dial: (attempt) =>
       connect({ ...attempt, ...outside, clock, turns, windowBudget, keyRing, isAesFast: true, log: silent }),
     ...outside,
@@ -83,6 +83,7 @@ export async function startInProcess(
     registry,
     daemon: () => daemon,
     isLast: () => false,
+    isOwn: () => true,
     clock,
     metrics,
     slices: outside.slices,

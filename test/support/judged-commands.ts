@@ -15,6 +15,7 @@ export const verbs = [
   "exit",
   "lose",
   "reload",
+  "edit",
 ] as const;
 
 export interface Command {
@@ -35,9 +36,12 @@ export interface Done extends Command {
   ended: number;
 }
 
-// What goes with a master goes with all its names.
-const isOneHost = (one: string, other: string) =>
-  (one === "alias" ? "a" : one) === (other === "alias" ? "a" : other);
+// What goes with a master goes with all its names: those that may have stood for one at some time.
+const isOneHost = (one: string, other: string, done: readonly Done[]) => {
+  const of = (host: string) => (host === "alias" || (host === "other" && hasEdits(done)) ? "a" : host);
+  return of(one) === of(other);
+};
+const hasEdits = (done: readonly Done[]) => done.some(({ verb }) => verb === "edit");
 const ends = ({ verb }: Done) => verb === "exit" || verb === "stop";
 const keeps = ({ verb }: Done) => verb === "connect";
 const forwards = ({ verb }: Done) => verb.startsWith("forward");
@@ -63,6 +67,17 @@ export async function judge(
   await judgeNames(done, world, before);
   for (const host of world.saved()) judgeSaved(host, done, before);
   for (const one of done) await judgeAcknowledged(one, done, world, before);
+}
+
+/** Every link has been lost since: each name that is up stands for what it means now. @throws Error what is not as it should be */
+export async function judgeMeanings(world: ScheduledMasters): Promise<void> {
+  await judgeLinks(world);
+  const masters = await world.registry.masters();
+  for (const { names, hostname, state } of masters)
+    for (const name of state === "ready" ? names : []) {
+      const isTold = hostname.endsWith(":2222");
+      claim(isTold || hostname.split(" ")[0] === world.meaning(name), `${name} stands for ${hostname}`);
+    }
 }
 
 // Nothing that has ended has a name, two names of one identity never have two masters, and no link and no listener is
@@ -101,7 +116,7 @@ async function judgeNames(
 ): Promise<void> {
   const names = (await registry.masters()).flatMap((master) => master.names);
   for (const name of names) {
-    const isKnown = done.some((one) => isOneHost(one.host, name) && !ends(one));
+    const isKnown = done.some((one) => isOneHost(one.host, name, done) && !ends(one));
     const isHop = name === "hop" && names.includes("behind");
     claim(isKnown || isHop || before.some(({ host }) => host === name), `somebody was told of ${name}`);
   }
@@ -117,14 +132,17 @@ function judgeSaved(
   if (before.some((one) => one.host === host)) return;
   const isKept = done.some((one) => one.host === host && keeps(one));
   claim(isKept || !kept, `${host} was asked to be kept`);
-  claim(isKept || done.some((one) => isOneHost(one.host, host) && forwards(one)), `${host} was asked for`);
+  claim(
+    isKept || done.some((one) => isOneHost(one.host, host, done) && forwards(one)),
+    `${host} was asked for`,
+  );
   const options = JSON.stringify(connection ?? undefined);
   const isAsked = done.some((one) => one.host === host && JSON.stringify(one.connection) === options);
   claim(connection === null || isAsked, `${host} was asked for with ${options}`);
   for (const { spec } of own) {
     const isWanted = (one: Done) => (forwards(one) ? spec.startsWith(String(one.port)) : keeps(one));
     claim(
-      done.some((one) => isOneHost(one.host, host) && isWanted(one)),
+      done.some((one) => isOneHost(one.host, host, done) && isWanted(one)),
       `${spec} was asked for on ${host}`,
     );
   }
@@ -138,13 +156,14 @@ async function judgeAcknowledged(
   { registry, saved }: ScheduledMasters,
   before: readonly SavedHost[],
 ): Promise<void> {
-  const later = done.filter(({ host, ended }) => ended > one.began && isOneHost(host, one.host));
+  if (one.verb === "edit") return;
+  const later = done.filter(({ host, ended }) => ended > one.began && isOneHost(host, one.host, done));
   if (ends(one)) {
     // Two names of a host are one master's where nobody asked for one of them with options that lead elsewhere.
-    const isShared = done.every(
-      ({ host, connection }) => connection !== decisive || !isOneHost(host, one.host),
-    );
-    const isOther = (host: string) => isOneHost(host, one.host) && before.every((each) => each.host !== host);
+    const isOther = (host: string) =>
+      isOneHost(host, one.host, done) && before.every((each) => each.host !== host);
+    const isShared =
+      !hasEdits(done) && done.every(({ host, connection }) => connection !== decisive || !isOther(host));
     const isGone = (host: string) => host === one.host || (isShared && isOther(host));
     const left = saved().filter(({ host }) => isGone(host));
     claim(left.length === 0 || later.some((other) => !ends(other)), `${one.host} was given up`);

@@ -13,6 +13,8 @@ export const makeResolver = (options: Options): HostResolver =>
     ...options,
     queries: new SshQueries({
       children: new Children(null, process.env),
+      files: options.files,
+      home: options.person.home,
       slices: new Turns(systemClock),
       clock: systemClock,
     }),

@@ -16,9 +16,13 @@ import type { ConnectionOptions } from "../../shared/records.ts";
 import { manualClock } from "./clock.ts";
 import { silent } from "./silent-log.ts";
 
-/** Hosts of the world: `a` and `alias` are one, `behind` is reached by way of `hop`. `a` has a forward in its ssh_config. */
+/**
+ * Hosts of the world: `a` and `alias` are one, `behind` is reached by way of `hop`. `a` has a forward in its ssh_config. When that
+ * is edited, `alias` comes to be another, and `other` and `hop` come to be `a`; with the next edit they are as before.
+ */
 export const hosts = ["a", "alias", "other", "behind"] as const;
 export type Host = (typeof hosts)[number];
+const edited = { a: "alias", alias: "alias", other: "a", behind: "hop" } as const;
 
 /** The one that decides the connection, and one that does not. */
 export const decisive: ConnectionOptions = { options: ["Port=2222"] };
@@ -41,25 +45,27 @@ export interface ScheduledMasters {
   failures: { dials: number; saves: number };
   /** Has ssh_config say something else from now on, for every host. */
   reconfigure(): void;
+  /** Has ssh_config say something else of a host, or of the hop that leads to it. */
+  edit(host: Host): void;
+  /** What a master has for its hostname that a name stands for, when it is not told otherwise. */
+  meaning(name: string): string;
   /** Has everything that is under way happen, in the scheduler's order, until `isDone`. */
   settle(isDone: () => boolean): Promise<void>;
 }
 
-const identityOf = (host: string, options: ConnectionOptions | undefined): string =>
-  `${host === "alias" ? "a" : host}${options?.options?.includes("Port=2222") === true ? ":2222" : ""}`;
-
-function configOf(host: string, options: ConnectionOptions | undefined): HostConfig {
+function configOf(host: string, hostname: string, options: ConnectionOptions | undefined): HostConfig {
+  const identity = `${hostname}${options?.options?.includes("Port=2222") === true ? ":2222" : ""}`;
   const base = unresolved(host);
   const configured = host === "a" ? [{ kind: "remote" as const, spec: "9001:localhost:1" }] : [];
   return {
     ...base,
     user: "me",
-    hostname: identityOf(host, options),
+    hostname: identity,
     port: 22,
     connectTimeoutMs: 10_000,
     forwarding: { ...base.forwarding, configured },
     way: host === "behind" ? { kind: "jump", hop: { name: "hop", options: {} } } : { kind: "direct" },
-    identity: identityOf(host, options),
+    identity,
   };
 }
 
@@ -73,6 +79,11 @@ export function scheduledMasters(
   const failures = { dials: 0, saves: 0 };
   const later = (what: string): Promise<void> => scheduler.schedule(Promise.resolve(), what);
   let version = 0;
+  const edits = new Set<string>();
+  const meaning = (name: string): string => {
+    if (name === "alias") return edits.has("alias") ? "alias" : "a";
+    return edits.has(name) ? "a" : name;
+  };
   let disk: SavedHost[] = structuredClone([...before]);
   let writing: Promise<void> = Promise.resolve();
   let next: Promise<void> | undefined;
@@ -89,7 +100,7 @@ export function scheduledMasters(
   const registry = new Registry({
     resolve: async (host, options) => {
       await later(`ssh -G ${host}`);
-      const config = configOf(host, options);
+      const config = configOf(host, meaning(host), options);
       return { ...config, identity: version === 0 ? config.identity : `${config.identity} ${version}` };
     },
     dial: async ({ config, signal, wire }) => {
@@ -139,7 +150,12 @@ export function scheduledMasters(
     }
     throw new Error("something never ends");
   };
-  return { registry, clock, links, saved: () => disk, failures, reconfigure: () => void version++, settle };
+  const edit = (host: Host): void => {
+    const name = edited[host];
+    if (!edits.delete(name)) edits.add(name);
+  };
+  const reconfigure = () => void version++;
+  return { registry, clock, links, saved: () => disk, failures, reconfigure, edit, meaning, settle };
 }
 
 interface LinkParts {

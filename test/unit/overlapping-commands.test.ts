@@ -1,7 +1,7 @@
 // Commands that overlap in every order that a scheduler can think of, some of them interrupted: what is true afterwards.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Command, type Done, judge, verbs } from "../support/judged-commands.ts";
+import { type Command, type Done, judge, judgeMeanings, verbs } from "../support/judged-commands.ts";
 import { Transaction, unheard } from "../../daemon/masters/transaction.ts";
 import type { SavedHost } from "../../daemon/saved-state.ts";
 import {
@@ -72,6 +72,8 @@ async function carriedOut(
       return registry.exit(host);
     case "reload":
       return registry.redial();
+    case "edit":
+      return world.edit(host);
     case "lose":
       return [...links].find(({ identity }) => identity.startsWith(host))?.lose();
   }
@@ -115,6 +117,20 @@ async function overlapped(
   world.clock.advance(60_000); // what is tried again
   await world.settle(() => true);
   return done;
+}
+
+// Every link is lost once more, and whoever needs one has it again.
+async function dialledAnew(world: ScheduledMasters): Promise<ScheduledMasters> {
+  world.failures.dials = 0;
+  for (const link of world.links) link.lose();
+  world.clock.advance(60_000);
+  for (let away = 1; away > 0;) {
+    await world.settle(() => true);
+    const masters = await world.registry.masters();
+    away = masters.filter(({ state }) => !["ready", "idle"].includes(state)).length;
+    if (away > 0) world.clock.advance(60_000);
+  }
+  return world;
 }
 
 // Every name can be given up, and every host be connected then.
@@ -167,6 +183,7 @@ describe("commands that overlap", () => {
             const world = scheduledMasters(scheduler, before);
             const done = await overlapped(scheduler, commands, world);
             await judge(done, world, before);
+            await judgeMeanings(await dialledAnew(world));
             await beginAnew(world);
           },
         ),
