@@ -179,7 +179,13 @@ export const Status = Type.Object(
 );
 
 export const Check = Type.Object(
-  { host: Type.String(), pid: Type.Integer(), roundTripMs: Type.Number() },
+  {
+    host: Type.String(),
+    pid: Type.Integer(),
+    roundTripMs: nullable(
+      Type.Number({ description: "null: the server lives and answers nothing that would measure it" }),
+    ),
+  },
   { ...strict, $id: "Check" },
 );
 

@@ -1,6 +1,7 @@
 import type { CancelRequest } from "../../shared/contract.ts";
 import { has, type Option, secondsOf, usageError } from "../args.ts";
 import type { Command, Invocation } from "../command.ts";
+import { warn } from "../fail.ts";
 import { forwardOptions, patternsOf } from "../forward-options.ts";
 import { hostOrOnly } from "../host.ts";
 import { confirm } from "../print.ts";
@@ -35,6 +36,8 @@ Examples:
     confirm(invocation, cancelled, () =>
       cancelled.forwards.map(({ id, spec }) => `cancelled ${id}  ${spec}`),
     );
+    for (const { spec, warnings } of cancelled.forwards)
+      for (const warning of warnings) warn(invocation, `${spec}: ${warning}`);
   },
 };
 

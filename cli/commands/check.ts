@@ -1,3 +1,4 @@
+import type { Check } from "../../shared/records.ts";
 import type { Command } from "../command.ts";
 import { hostOrOnly } from "../host.ts";
 import { print } from "../print.ts";
@@ -20,7 +21,12 @@ Examples:
   async run(invocation) {
     const host = await hostOrOnly(invocation, invocation.positionals[0]);
     const found = await invocation.call("checkMaster", { params: { host } });
-    const roundTrip = invocation.verbose ? `, round trip ${roundTripText(found.roundTripMs)}` : "";
-    print(invocation, found, () => [`Master running (pid=${found.pid})${roundTrip}`]);
+    const more = invocation.verbose ? `, ${roundTrip(found)}` : "";
+    print(invocation, found, () => [`Master running (pid=${found.pid})${more}`]);
   },
 };
+
+const roundTrip = ({ roundTripMs }: Check): string =>
+  roundTripMs === null
+    ? "round trip not measured: the server answers no request"
+    : `round trip ${roundTripText(roundTripMs)}`;

@@ -8,7 +8,7 @@ import { Connections } from "./connections.ts";
 import { failureRecord } from "./failure-record.ts";
 import { Intent } from "./intent.ts";
 import type { Parking } from "./parking.ts";
-import type { Listening, Point } from "./point.ts";
+import { leftover, type Listening, type Point } from "./point.ts";
 import { explainRefusal, patience, retryAfter } from "./retry.ts";
 import type { SettledSpec } from "./settled.ts";
 import { type ForwardEvent, type ForwardState, nextForwardState } from "./state.ts";
@@ -197,6 +197,7 @@ export class Forward {
       await listening?.close();
     } catch (error) {
       this.#options.log.warn({ error: messageOf(error) }, "the listener could not be taken away in order");
+      this.#listening = leftover(messageOf(error));
     }
   }
 
@@ -254,7 +255,6 @@ export class Forward {
       this.#refused(error);
       throw error;
     }
-    return undefined;
   }
 
   #refused(error: unknown): void {

@@ -40,3 +40,11 @@ export interface Point {
    */
   listen(accept: (incoming: Incoming) => void, again: number | null): Promise<Listening>;
 }
+
+/** What stands in place of a listener that could not be taken away: nothing is accepted, and why it is still there is told. */
+export const leftover = (why: string): Listening => ({
+  boundTo: [],
+  warnings: [why],
+  allocatedPort: null,
+  close: () => undefined,
+});

@@ -7,7 +7,7 @@ import type { Log } from "../../shared/log.ts";
 import type { Channel, Originator } from "./channel.ts";
 import { channelFailure, connectionFailure } from "./failure.ts";
 import { type HostConfig, whereOf } from "./host-config.ts";
-import { Keepalive } from "./keepalive.ts";
+import { Keepalive, signOfLife } from "./keepalive.ts";
 import { Link } from "./link.ts";
 import { Loans } from "./loans.ts";
 import { MasterSocket } from "./master-socket.ts";
@@ -78,6 +78,7 @@ export class Connection {
     this.#config = config;
     this.#clock = clock;
     this.#log = log;
+    if (config.keepaliveDoubt !== null) this.warnings.push(config.keepaliveDoubt);
     // What a key exchange consists of is kept until its end.
     const loans = new Loans((memory) => client.isExchangingKeys || client.keepsPartOf(memory));
     this.#link = new Link(socket, loans, () => client.isExchangingKeys);
@@ -124,17 +125,18 @@ export class Connection {
     if (this.#socket instanceof MasterSocket) this.#socket.lend(this.#link.loans);
     this.#client.onError(() => this.#socket.destroy());
     this.#socket.once("end", () => this.#socket.destroy());
-    this.#keepalive = new Keepalive({
-      intervalMs,
-      countMax,
-      clock: this.#clock,
-      received: () => this.#socket.bytesRead,
-      probe: (onReply) => this.#ping(onReply),
-      onDead: () => {
-        const seconds = (intervalMs * (countMax + 1)) / 1000;
-        this.#end(this.#lost(new Error(`no sign of life for ${seconds} s`)));
-      },
-    });
+    if (intervalMs > 0)
+      this.#keepalive = new Keepalive({
+        intervalMs,
+        countMax,
+        clock: this.#clock,
+        received: () => this.#socket.bytesRead,
+        probe: (onReply) => this.#ping(onReply),
+        onDead: () => {
+          const seconds = (intervalMs * (countMax + 1)) / 1000;
+          this.#end(this.#lost(new Error(`no sign of life for ${seconds} s`)));
+        },
+      });
     this.#rekeying = this.#startRekeying();
     // The first answer waits until the server has set up its session process: the second one tells the round trip.
     this.#ping(() => this.#ping(() => undefined));
@@ -164,23 +166,21 @@ export class Connection {
     };
   }
 
-  /** Asks the peer for an answer and measures the round trip, in ms. @throws TundError PROBE_TIMEOUT, CONNECTION_LOST */
-  probe(deadlineMs: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const timer = this.#clock.after(deadlineMs, () =>
-        reject(
-          new TundError(
-            "PROBE_TIMEOUT",
-            `${whereOf(this.#config)} gave no sign of life within ${deadlineMs / 1000} s`,
-          ),
-        ),
-      );
-      this.#ping((ms) => {
-        timer.cancel();
-        if (ms === undefined) reject(this.#lost(new Error("no answer to the probe")));
-        else resolve(ms);
-      });
-    });
+  /** Asks the peer for an answer: the round trip in ms; null where it lives and answers nothing. @throws TundError PROBE_TIMEOUT, CONNECTION_LOST */
+  async probe(deadlineMs: number): Promise<number | null> {
+    const life = await signOfLife(
+      {
+        clock: this.#clock,
+        received: () => this.#socket.bytesRead,
+        ping: (onPong) => this.#ping(onPong),
+      },
+      deadlineMs,
+    );
+    if (life.round === "answered") return life.ms;
+    if (life.round === "unmeasured") return null;
+    if (life.round === "over") throw this.#lost(new Error("no answer to the probe"));
+    const what = `${whereOf(this.#config)} gave no sign of life within ${deadlineMs / 1000} s`;
+    throw new TundError("PROBE_TIMEOUT", what);
   }
 
   /** Ends the connection unless the peer gives a sign of life within the deadline, in ms. */
@@ -266,11 +266,9 @@ export class Connection {
   }
 
   #ping(onReply: (ms: number | undefined) => void): void {
-    const sent = this.#clock.monotonic();
-    if (this.#client.isOver) return onReply(undefined);
-    return this.#client.ping((failed) => {
-      if (failed instanceof Error) return onReply(undefined);
-      this.#roundTripMs = Math.round((this.#clock.monotonic() - sent) * 1000) / 1000;
+    this.#client.ping((ms) => {
+      if (ms === undefined) return onReply(undefined);
+      this.#roundTripMs = Math.round(ms * 1000) / 1000;
       this.#cameBack(this.#roundTripMs);
       return onReply(this.#roundTripMs);
     });

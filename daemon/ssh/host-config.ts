@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type { ConnectionOptions } from "../../shared/records.ts";
 import { messageOf, TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
+import { AliveIntervals } from "./alive-interval.ts";
 import { type AuthenticationConfig, authenticationConfig } from "./authentication-config.ts";
 import type { Files } from "../files.ts";
 import {
@@ -36,8 +37,11 @@ export interface HostConfig extends AuthenticationConfig, HostKeyConfig {
   connectionAttempts: number;
   way: Way;
   connectTimeoutMs: number;
+  /** 0: off */
   keepaliveIntervalMs: number;
   keepaliveCountMax: number;
+  /** for people: why it cannot be told whether keepalives were turned off */
+  keepaliveDoubt: string | null;
   rekeyLimit: RekeyLimit;
   tcpKeepAlive: boolean;
   compression: boolean;
@@ -69,7 +73,7 @@ export const hostNameOf = ({ hostname: host, port, hostKeyAlias }: HostConfig): 
 });
 
 /** What asks ssh: answers what `ssh -G` prints for these arguments. */
-type Queries = Pick<SshQueries, "ask">;
+type Queries = Pick<SshQueries, "ask" | "onEnd">;
 
 // What cannot change which connection it is: forwards, what would run in a session, logging, ssh's own multiplexing.
 const irrelevant = new Set(
@@ -91,6 +95,7 @@ export class HostResolver {
   readonly #configFile: string | null;
   readonly #controlPath: string | null;
   readonly #files: Files;
+  readonly #aliveIntervals: AliveIntervals;
   #defaults: Promise<Settings> | undefined;
 
   /**
@@ -109,6 +114,8 @@ export class HostResolver {
     this.#controlPath = options.controlPath;
     this.#files = options.files;
     this.#queries = options.queries;
+    this.#aliveIntervals = new AliveIntervals(options.files);
+    this.#queries.onEnd(() => this.#aliveIntervals.end());
   }
 
   /**
@@ -132,11 +139,22 @@ export class HostResolver {
     const settings = parseSettings(printed);
     const defaults = await coming;
     const files = await this.#knownHostsPaths(settings, host);
+    const alive = await this.#aliveIntervals.tell(
+      {
+        settings,
+        options: options.options ?? [],
+        configFile: configFile ?? this.#configFile,
+        ask: async (path) =>
+          parseSettings((await this.#ask(last, { ...asked, configFile: path }, asking)).printed),
+      },
+      asking.signal,
+    );
+    const decided = new Map(settings).set("serveraliveinterval", [String(alive.seconds)]);
     const { environment = null } = asking;
     const person = environment === null ? this.#person : asPerson(this.#person, environment);
-    const config = toHostConfig(last, { settings, defaults, files, person, configFile });
+    const config = toHostConfig(last, { settings: decided, defaults, files, person, configFile });
     const runsPrograms = ranPrograms || config.way.kind === "command" || config.knownHostsCommand !== null;
-    return { ...config, host, environment, runsPrograms };
+    return { ...config, keepaliveDoubt: alive.doubt, host, environment, runsPrograms };
   }
 
   #ask(host: string, options: ConnectionOptions, asking: Asking): Promise<Said> {
@@ -200,7 +218,7 @@ interface Resolution {
 function toHostConfig(
   host: string,
   { settings, defaults, files, person, configFile }: Resolution,
-): Omit<HostConfig, "environment" | "runsPrograms"> {
+): Omit<HostConfig, "environment" | "runsPrograms" | "keepaliveDoubt"> {
   const value = (name: string): string => settings.get(name)?.[0] ?? "";
   const flag = (name: string): boolean => ["yes", "true"].includes(value(name));
   const source: TokenSource = {
@@ -238,10 +256,9 @@ function toHostConfig(
   };
 }
 
-// `ssh -G` prints 0 both for "off" and for "nothing said": a daemon that keeps links for weeks takes 15 s for both.
 const timing = (value: (name: string) => string) => ({
   connectTimeoutMs: (Number(value("connecttimeout")) || 30) * 1000,
-  keepaliveIntervalMs: (Number(value("serveraliveinterval")) || 15) * 1000,
+  keepaliveIntervalMs: Number(value("serveraliveinterval")) * 1000,
   keepaliveCountMax: Number(value("serveralivecountmax") || 3),
 });
 

@@ -13,6 +13,33 @@ export interface KeepaliveOptions {
   onDead: () => void;
 }
 
+/** What is known of a link after it was asked for an answer. */
+export type Life =
+  | { round: "answered"; ms: number }
+  /** no answer came, but something else did */
+  | { round: "unmeasured" }
+  | { round: "silent" }
+  | { round: "over" };
+
+/** Asks the peer for an answer, and waits for any sign of life until the deadline, in ms. */
+export function signOfLife(
+  link: Pick<KeepaliveOptions, "clock" | "received"> & {
+    ping: (onPong: (ms: number | undefined) => void) => void;
+  },
+  deadlineMs: number,
+): Promise<Life> {
+  return new Promise((resolve) => {
+    const before = link.received();
+    const timer = link.clock.after(deadlineMs, () =>
+      resolve({ round: link.received() === before ? "silent" : "unmeasured" }),
+    );
+    link.ping((ms) => {
+      timer.cancel();
+      resolve(ms === undefined ? { round: "over" } : { round: "answered", ms });
+    });
+  });
+}
+
 export class Keepalive {
   readonly #options: KeepaliveOptions;
   #unanswered = 0;

@@ -126,7 +126,7 @@ export class Login {
     for (let from = this.#offers.shift(); from !== undefined; from = this.#offers.shift()) {
       const offer = await this.#opened(from);
       if (offer === undefined) continue;
-      const server = this.#wire?.serverAlgorithms ?? null;
+      const server = this.#wire?.algorithmsFor(offer.blob) ?? null;
       const algorithm = algorithmFor(offer.blob, config.publicKeyAlgorithms, server);
       if (algorithm === null) {
         identities.skipped.push(`${offer.label}: no signature algorithm for it is accepted on both sides`);

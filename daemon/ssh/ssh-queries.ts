@@ -47,6 +47,7 @@ export class SshQueries {
   /** questions that are being answered, until they are slow */
   readonly #passing = new Map<string, Promise<void>>();
   readonly #queries = new Set<Query>();
+  readonly #atEnd: (() => void)[] = [];
 
   constructor({ children, files, slices, home, clock }: SshQueriesOptions) {
     this.#recollection = new Recollection({ files, home, clock });
@@ -101,8 +102,14 @@ export class SshQueries {
     this.#turns.reconsider();
   }
 
+  /** Calls `run` when all of it ends. */
+  onEnd(run: () => void): void {
+    this.#atEnd.push(run);
+  }
+
   /** Ends all of it: the daemon ends. */
   end(): void {
+    for (const run of this.#atEnd.splice(0)) run();
     for (const query of this.#queries) query.abort(new TundError("SHUTTING_DOWN", "tund is shutting down"));
   }
 

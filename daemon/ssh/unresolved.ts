@@ -16,6 +16,7 @@ export const unresolved = (host: string): HostConfig => ({
   way: { kind: "direct" },
   connectTimeoutMs: 0,
   keepaliveIntervalMs: 0,
+  keepaliveDoubt: null,
   keepaliveCountMax: 0,
   rekeyLimit: { bytes: null, ms: null },
   tcpKeepAlive: false,

@@ -174,17 +174,23 @@ describe("What ssh -G says", () => {
       inputs: 1000,
       part: async (random) => {
         const mutated = mutateText(random.oneIn(2) ? text : oneLineSpoilt(text, random), random);
+        let end = () => undefined as void;
         const resolver = new HostResolver({
           person,
           configFile: null,
           controlPath: null,
           files: makeOutside().files,
-          queries: { ask: async () => ({ printed: mutated, ranPrograms: false }) },
+          queries: {
+            ask: async () => ({ printed: mutated, ranPrograms: false }),
+            onEnd: (run) => (end = run),
+          },
         });
         try {
           await resolver.resolve("me@example");
         } catch (error) {
           if (!(error instanceof TundError)) throw error;
+        } finally {
+          end();
         }
         return 1;
       },

@@ -163,7 +163,8 @@ async function judgeAcknowledged(
     const isOther = (host: string) =>
       isOneHost(host, one.host, done) && before.every((each) => each.host !== host);
     const isShared =
-      !hasEdits(done) && done.every(({ host, connection }) => connection !== decisive || !isOther(host));
+      !hasEdits(done) &&
+      done.every(({ host, connection }) => connection !== decisive || !isOneHost(host, one.host, done));
     const isGone = (host: string) => host === one.host || (isShared && isOther(host));
     const left = saved().filter(({ host }) => isGone(host));
     claim(left.length === 0 || later.some((other) => !ends(other)), `${one.host} was given up`);

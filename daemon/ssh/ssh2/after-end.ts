@@ -6,6 +6,7 @@ import type { Cipher, PacketReader, PacketWriter, Protocol } from "./internals.t
 const nothing = (): void => undefined;
 
 const cipher: Cipher = {
+  outSeqno: 0,
   allocPacket: (payloadLength) => Buffer.alloc(5 + payloadLength),
   encrypt: nothing,
   free: nothing,

@@ -2,16 +2,16 @@
 // the end, what the peer may ask for is bounded, and an exception of ours in a callback is a failure of this connection alone.
 import { type Algorithms, type AuthHandlerMiddleware, Client, type NegotiatedAlgorithms } from "ssh2";
 import type { Clock } from "../../../shared/clock.ts";
-import { sshString } from "../../wire-format.ts";
 import type { Wire } from "../wire.ts";
 import type { Loans } from "../loans.ts";
 import { doNothingAfterEnd } from "./after-end.ts";
 import { type ChannelStream, countLoans, grantWindow, type Receiver, takeReceiving } from "./channels.ts";
 import { Feed } from "./feed.ts";
 import { Forwarding } from "./forwarding.ts";
+import { GlobalRequests, type OnPong } from "./global-requests.ts";
 import { type HostKeysRequest, readHostKeysRequest } from "./host-keys.ts";
 import { limitInbound } from "./inbound.ts";
-import { inside, type PrivateClient, type Protocol, send } from "./internals.ts";
+import { inside, nameOfReason, type PrivateClient, type Protocol } from "./internals.ts";
 import { KeyExchanges, type Offers, overhearNegotiation } from "./key-exchange.ts";
 import { takeSending } from "./packets.ts";
 import { UserAuth } from "./user-auth.ts";
@@ -43,6 +43,7 @@ export class SshClient {
   readonly #client = new Client();
   readonly #inside: PrivateClient;
   readonly #options: ClientOptions;
+  readonly #requests: GlobalRequests;
   readonly #errors = new Set<(error: unknown) => void>();
   #parts:
     | { feed: Feed; exchanges: KeyExchanges; userAuth: UserAuth; offers: () => Offers | undefined }
@@ -53,7 +54,12 @@ export class SshClient {
   constructor(options: ClientOptions) {
     this.#options = options;
     this.#inside = inside(this.#client);
-    this.forwarding = new Forwarding(this.#client, (listener) => this.#guarded(listener));
+    this.#requests = new GlobalRequests(this.#inside, options.clock);
+    this.forwarding = new Forwarding(this.#client, {
+      requests: this.#requests,
+      guarded: (listener) => this.#guarded(listener),
+    });
+    this.#client.once("close", () => this.#requests.end());
     // One failure can be told several times, and at any time.
     this.#client.on("error", (error) => this.#failed(error));
   }
@@ -80,13 +86,23 @@ export class SshClient {
       feed.end();
     });
     const onGlobalRequest = (payload: Buffer) => this.#hostKeys(payload);
-    limitInbound(this.#inside, { feed, socket, after, onGlobalRequest });
+    const onDisconnect = (code: number, text: string) =>
+      this.#failed(Object.assign(new Error(text || nameOfReason(code)), { code }));
+    limitInbound(this.#inside, {
+      feed,
+      socket,
+      after,
+      onGlobalRequest,
+      onDisconnect,
+      requests: this.#requests,
+    });
     const received = () => socket.bytesRead;
     this.#parts = {
       feed,
       exchanges: new KeyExchanges(protocol, { hostKeys, feed, received, after }),
       userAuth: new UserAuth(protocol, {
         user,
+        serverVersion: () => this.serverVersion,
         onKeyAccepted: this.#guarded(on.onKeyAccepted ?? (() => undefined)),
         onPasswordExpired: this.#guarded(on.onPasswordExpired ?? (() => undefined)),
       }),
@@ -159,27 +175,15 @@ export class SshClient {
     this.#onHostKeys = this.#guarded(listener);
   }
 
-  /**
-   * Sends keepalive@openssh.com with want_reply. Any answer, a refusal too, calls `onReply`: the peer lives
-   * (RFC 4254 section 4: replies to global requests come in order, so the queue is ssh2's own). With an Error: it does not.
-   */
-  ping(onReply: (failed?: unknown) => void): void {
-    this.#inside._callbacks.push(this.#guarded(onReply));
-    this.#protocol.ping();
+  /** Asks the server for any answer, a refusal too: it lives, and that is its round trip. Undefined: the connection has ended. */
+  ping(onPong: OnPong): void {
+    if (this.#isOver) onPong(undefined);
+    else this.#requests.ping(this.#guarded(onPong));
   }
 
   /** Sends a global request that wants a reply (RFC 4254 section 4). Gives the reply's data, null for a refusal or the end. */
   request(name: string, data: Buffer): Promise<Buffer | null> {
-    return new Promise((resolve) => {
-      this.#inside._callbacks.push((failed, reply) =>
-        resolve(failed === false ? Buffer.from(reply ?? Buffer.alloc(0)) : null),
-      );
-      const GLOBAL_REQUEST = 80;
-      send(
-        this.#protocol,
-        Buffer.concat([Buffer.from([GLOBAL_REQUEST]), sshString(name), Buffer.from([1]), data]),
-      );
-    });
+    return this.#requests.request(name, data);
   }
 
   /** Begins a key exchange (RFC 4253 section 9), unless one is under way. Its end is the next handshake. */

@@ -1,20 +1,29 @@
 // What a server may send, and how much of it: every message is looked at before ssh2 reads it. ssh2 takes any message in any
 // state, answers whatever wants an answer, and keeps what the server does not fetch.
+import { Reader } from "../../wire-format.ts";
 import type { Wire } from "../wire.ts";
 import { Allowance } from "./allowance.ts";
 import type { Feed } from "./feed.ts";
-import { type PacketReader, type PrivateClient, type Protocol, violated } from "./internals.ts";
+import type { GlobalRequests } from "./global-requests.ts";
+import { handle, type PacketReader, type PrivateClient, type Protocol, violated } from "./internals.ts";
+import { countPrompts, withoutMeaning } from "./payloads.ts";
 
 // Message numbers (RFC 4250 section 4.1.2).
+const DISCONNECT = 1;
 const IGNORE = 2;
 const UNIMPLEMENTED = 3;
 const DEBUG = 4;
+const SERVICE_ACCEPT = 6;
 const EXT_INFO = 7;
+const KEXINIT = 20;
+const NEWKEYS = 21;
 const FIRST_OF_AUTHENTICATION = 50;
 const USERAUTH_FAILURE = 51;
 const USERAUTH_BANNER = 53;
 const USERAUTH_INFO_REQUEST = 60;
 const GLOBAL_REQUEST = 80;
+const REQUEST_SUCCESS = 81;
+const REQUEST_FAILURE = 82;
 const CHANNEL_OPEN_CONFIRMATION = 91;
 const CHANNEL_CLOSE = 97;
 const CHANNEL_REQUEST = 98;
@@ -44,6 +53,10 @@ export interface InboundOptions {
   after: (ms: number, run: () => void) => void;
   /** a global request that was read whole, by its name; true when ssh2 is not to see it */
   onGlobalRequest: (payload: Buffer) => boolean;
+  /** the server has said goodbye (RFC 4253 section 11.1): its reason code, and its words */
+  onDisconnect: (reason: number, text: string) => void;
+  /** whose the replies to our global requests are */
+  requests: Pick<GlobalRequests, "replied" | "unimplemented">;
 }
 
 const ignored = Buffer.from([IGNORE]);
@@ -60,6 +73,15 @@ class Inbound {
   #bannerBytes = 0;
   #banners = 0;
   #waitingAnswers = 0;
+  /** the server has sent its KEXINIT, and not its NEWKEYS */
+  #isExchangingKeys = false;
+  /** until the server's first NEWKEYS */
+  #isFirstExchange = true;
+  /** the server has accepted the service that we asked for */
+  #isServed = false;
+  #see = (payload: Buffer): Buffer => this.#look(payload);
+  /** ssh2 is to read this message as if key exchange were not strict */
+  #isTolerated = false;
 
   constructor(client: PrivateClient, options: InboundOptions) {
     this.#client = client;
@@ -71,6 +93,7 @@ class Inbound {
     this.#watchReaders();
     this.#countAnswers();
     this.#checkChannels();
+    this.#tolerate();
     this.#options.socket.on("drain", () => (this.#waitingAnswers = 0));
   }
 
@@ -89,7 +112,7 @@ class Inbound {
   #watched(reader: PacketReader): PacketReader {
     if (reader._zlib !== undefined) reader._zlib._maxOutputLength = MOST_INFLATED_BYTES;
     const read = reader.read.bind(reader);
-    reader.read = (payload) => this.#look(read(payload));
+    reader.read = (payload) => this.#see(read(payload));
     return reader;
   }
 
@@ -98,14 +121,102 @@ class Inbound {
     const type = payload[0] ?? IGNORE;
     if (type >= CHANNEL_OPEN_CONFIRMATION && type <= CHANNEL_CLOSE && this.#protocol._authenticated)
       return payload; // bulk data
-    if (type >= FIRST_OF_AUTHENTICATION && type < GLOBAL_REQUEST)
-      return this.#lookAtAuthentication(type, payload);
-    if (type >= GLOBAL_REQUEST && !this.#protocol._authenticated)
+    this.#followExchange(type);
+    if (type < FIRST_OF_AUTHENTICATION) return this.#lookAtTransport(type, payload);
+    return type < GLOBAL_REQUEST
+      ? this.#lookAtAuthentication(type, payload)
+      : this.#lookAtConnection(type, payload);
+  }
+
+  #lookAtTransport(type: number, payload: Buffer): Buffer {
+    switch (type) {
+      case DISCONNECT:
+        return this.#disconnected(payload);
+      case UNIMPLEMENTED:
+        if (payload.length >= 5) this.#options.requests.unimplemented(payload.readUInt32BE(1));
+        return this.#count(payload);
+      case IGNORE:
+      case DEBUG:
+      case EXT_INFO:
+        return this.#count(payload);
+      case SERVICE_ACCEPT: {
+        // ssh2 would begin to log in anew.
+        const isAgain = this.#isServed;
+        this.#isServed = true;
+        return isAgain ? this.#count(ignored) : payload;
+      }
+      default:
+        return payload;
+    }
+  }
+
+  #lookAtConnection(type: number, payload: Buffer): Buffer {
+    const { requests, onGlobalRequest } = this.#options;
+    if (!this.#protocol._authenticated)
       return this.#refuse(`message ${type} of the connection protocol before authentication`);
-    if (type === GLOBAL_REQUEST && this.#options.onGlobalRequest(payload)) return this.#count(ignored);
-    return [IGNORE, UNIMPLEMENTED, DEBUG, EXT_INFO, GLOBAL_REQUEST].includes(type) || type >= CHANNEL_REQUEST
-      ? this.#count(payload)
-      : payload;
+    switch (type) {
+      case GLOBAL_REQUEST:
+        return this.#count(onGlobalRequest(payload) ? ignored : payload);
+      case REQUEST_SUCCESS:
+      case REQUEST_FAILURE:
+        return requests.replied(type === REQUEST_SUCCESS, payload.subarray(1))
+          ? ignored
+          : this.#count(ignored);
+      case CHANNEL_REQUEST:
+        return this.#count(withoutMeaning(payload));
+      default:
+        return type > CHANNEL_REQUEST ? this.#count(payload) : payload;
+    }
+  }
+
+  #followExchange(type: number): void {
+    if (type === KEXINIT) {
+      this.#isExchangingKeys = true;
+      if (!this.#isFirstExchange) this.#see = (payload) => this.#lookAmidExchange(payload);
+    } else if (type === NEWKEYS) {
+      this.#isExchangingKeys = this.#isFirstExchange = false;
+      this.#see = (payload) => this.#look(payload);
+    }
+  }
+
+  // What is not of the exchange is forbidden in the first one alone (OpenSSH PROTOCOL section 1.10), and asyncssh sends data in
+  // the middle of others; ssh2 would end the connection.
+  #lookAmidExchange(payload: Buffer): Buffer {
+    const looked = this.#look(payload);
+    const type = looked[0] ?? IGNORE;
+    if (type === DISCONNECT || (type >= KEXINIT && type < FIRST_OF_AUTHENTICATION)) return looked;
+    this.#protocol._onPacket();
+    handle(this.#protocol, looked);
+    this.#isTolerated = true;
+    return ignored;
+  }
+
+  // ssh2 asks once, right behind reading a message between KEXINIT and NEWKEYS, and otherwise where sequence numbers begin anew.
+  #tolerate(): void {
+    let isStrict = this.#protocol._strictMode;
+    Object.defineProperty(this.#protocol, "_strictMode", {
+      get: () => {
+        if (!this.#isTolerated) return isStrict;
+        this.#isTolerated = false;
+        return false;
+      },
+      set: (value: boolean | undefined) => {
+        isStrict = value;
+      },
+    });
+  }
+
+  // ssh2 drops the words of a server that has no language tag behind them, and of one that goes in order (BY_APPLICATION).
+  #disconnected(payload: Buffer): Buffer {
+    const fields = new Reader(payload.subarray(1));
+    try {
+      this.#options.onDisconnect(fields.uint32(), fields.text());
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      return payload; // which ssh2 refuses
+    }
+    this.#isTolerated = this.#isExchangingKeys;
+    return ignored;
   }
 
   #lookAtAuthentication(type: number, payload: Buffer): Buffer {
@@ -170,14 +281,4 @@ class Inbound {
       else onWindowAdjust(self, id, bytes);
     };
   }
-}
-
-/** How many prompts an SSH_MSG_USERAUTH_INFO_REQUEST says that it has (RFC 4256 section 3.2); 0 for what is none. */
-function countPrompts(payload: Buffer): number {
-  let at = 1;
-  for (let field = 0; field < 3; field++) {
-    if (at + 4 > payload.length) return 0;
-    at += 4 + payload.readUInt32BE(at); // name, instruction, language
-  }
-  return at + 4 > payload.length ? 0 : payload.readUInt32BE(at);
 }

@@ -4,11 +4,13 @@ import { Duplex } from "node:stream";
 import { Client } from "ssh2";
 import { bindingAvailable } from "ssh2/lib/protocol/crypto.js";
 import {
+  DISCONNECT_REASON_BY_VALUE,
   SUPPORTED_CIPHER,
   SUPPORTED_KEX,
   SUPPORTED_MAC,
   SUPPORTED_SERVER_HOST_KEY,
 } from "ssh2/lib/protocol/constants.js";
+import handlers from "ssh2/lib/protocol/handlers.js";
 import { KexInit, type KexLists } from "ssh2/lib/protocol/kex.js";
 import { doFatalError, sendPacket } from "ssh2/lib/protocol/utils.js";
 import packageJson from "ssh2/package.json" with { type: "json" };
@@ -41,6 +43,8 @@ export interface Cipher {
   encrypt(packet: Buffer): void;
   free(): void;
   _onWrite(packet: Buffer): void;
+  /** the sequence number of the next packet (RFC 4253 section 6.4) */
+  outSeqno: number;
 }
 
 export interface Decipher {
@@ -124,7 +128,12 @@ export interface PrivateClient {
   _callbacks: ((failed?: unknown, data?: Buffer | null) => void)[];
   _protocol: Protocol;
   _remoteVer: string | undefined;
-  _chanMgr: { get(id: number): unknown };
+  _chanMgr: {
+    get(id: number): unknown;
+    /** Gives the number of a channel whose opening is to be told to `opened`, by its `type`; -1 when there is none left. */
+    add(opened: object): number;
+    remove(id: number): void;
+  };
   _forwarding: Record<string, unknown>;
   _forwardingUnix: Record<string, unknown>;
 }
@@ -177,10 +186,13 @@ export function assertSsh2(): void {
   for (const name of METHODS) assert(typeof protocol[name] === "function", `protocol.${name}()`);
   for (const name of FIELDS) assert(name in protocol, `protocol.${name}`);
   for (const name of HANDLERS) assert(name in parts._protocol._handlers, `the handler of ${name}`);
+  assert(typeof handlers[2] === "function", "the handler of SSH_MSG_IGNORE");
   for (const [side, names] of Object.entries(PACKETS))
     for (const name of names) assert(name in parts._protocol._packetRW[side as keyof typeof PACKETS], name);
-  for (const name of ["encrypt", "allocPacket", "free", "_onWrite"])
+  for (const name of ["encrypt", "allocPacket", "free", "_onWrite", "outSeqno"])
     assert(name in parts._protocol._cipher, `the cipher's ${name}`);
+  for (const name of ["get", "add", "remove"] as const)
+    assert(typeof parts._chanMgr[name] === "function", `the channels' ${name}()`);
   assert(Array.isArray(parts._protocol._offer.lists.kex.array), "the offered algorithms");
   nowhere.destroy();
 }
@@ -197,6 +209,10 @@ export const supported = {
   hostKeys: SUPPORTED_SERVER_HOST_KEY,
 };
 
+/** What a reason code of SSH_MSG_DISCONNECT is called (RFC 4253 section 11.1). */
+export const nameOfReason = (code: number): string =>
+  DISCONNECT_REASON_BY_VALUE[code] ?? `it disconnected for the unknown reason ${code}`;
+
 /** Whether ssh2's compiled ciphers are in use; without them the CPU cost about doubles. */
 export const nativeCrypto = (): boolean => bindingAvailable;
 
@@ -208,6 +224,10 @@ export function send(protocol: Protocol, payload: Buffer): void {
   packet.set(payload, at);
   sendPacket(protocol, write.finalize(packet));
 }
+
+/** Handles a message as between two key exchanges. */
+export const handle = (protocol: Protocol, payload: Buffer): void =>
+  handlers[payload[0] ?? 0]?.(protocol, payload);
 
 /** Ends the connection: the peer does what no peer may. It is told so, with SSH_DISCONNECT_PROTOCOL_ERROR. */
 export const violated = (protocol: Protocol, why: string): void =>

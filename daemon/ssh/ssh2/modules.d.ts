@@ -7,10 +7,15 @@ declare module "ssh2/package.json" {
   export default packageJson;
 }
 declare module "ssh2/lib/protocol/constants.js" {
+  export const DISCONNECT_REASON_BY_VALUE: Record<number, string | undefined>;
   export const SUPPORTED_CIPHER: string[];
   export const SUPPORTED_KEX: string[];
   export const SUPPORTED_MAC: string[];
   export const SUPPORTED_SERVER_HOST_KEY: string[];
+}
+declare module "ssh2/lib/protocol/handlers.js" {
+  const handlers: Record<number, ((protocol: unknown, payload: Buffer) => void) | undefined>;
+  export default handlers;
 }
 declare module "ssh2/lib/protocol/utils.js" {
   export function sendPacket(protocol: unknown, packet: Buffer): boolean;

@@ -1,6 +1,7 @@
 // User authentication where ssh2's own will not do (RFC 4252): it knows neither certificates nor security keys, tells partial
 // success for keys of an agent to nobody, and signs at once or never. ssh2 is told to try `none`; what goes out instead is ours.
 import { sshString } from "../../wire-format.ts";
+import { signatureAlgorithms } from "./compat.ts";
 import { type Protocol, send, violated } from "./internals.ts";
 
 const USERAUTH_REQUEST = 50; // RFC 4252 section 6
@@ -10,6 +11,7 @@ const MOST_ROUNDS = 100;
 
 export interface UserAuthOptions {
   user: string;
+  serverVersion: () => string | null;
   /** the server would take the key that it was asked about (RFC 4252 section 7) */
   onKeyAccepted: () => void;
   /** the server wants another password than the one it was given (RFC 4252 section 8) */
@@ -44,9 +46,9 @@ export class UserAuth {
     this.#listen();
   }
 
-  /** The signature algorithms that the server takes (RFC 8308 section 3.1); null when it did not say. */
-  get serverAlgorithms(): readonly string[] | null {
-    return this.#serverAlgorithms;
+  /** The signature algorithms that the server takes for a key (RFC 8308 section 3.1); null when it did not say. */
+  algorithmsFor(key: Buffer): readonly string[] | null {
+    return signatureAlgorithms(this.#options.serverVersion(), key, this.#serverAlgorithms);
   }
 
   /** The next `none` asks whether the server takes this key. */
