@@ -29,6 +29,8 @@ import { exitWhenIdle, idleExitMs } from "./masters/idle-exit.ts";
 import type { Registry } from "./masters/registry.ts";
 import { makeRegistry } from "./make-registry.ts";
 import { CurrentHost } from "./ssh/current-host.ts";
+import { Kems } from "./ssh/kex/kems.ts";
+import { Worker } from "./ssh/kex/worker-process.ts";
 import { KeyRing } from "./ssh/key-ring.ts";
 import { isKeptWaiting, makeOutside, type Outside } from "./ssh/outside.ts";
 import { SshQueries } from "./ssh/ssh-queries.ts";
@@ -107,6 +109,7 @@ async function main(ending: Ending): Promise<void> {
     served?.close();
     await registry.close(DRAIN_MS);
     keyRing.close();
+    outside.kems.close();
     queries.end();
     unlock();
     socket.release();
@@ -134,7 +137,14 @@ async function prepare() {
   const logging = await createLog(config, { native, clock });
   onWarnings(logging.log);
   for (const line of config.passedOver) logging.log.warn({}, line);
-  return { config, native, logging, outside: makeOutside(startsChildren(native), clock, threads) };
+  const children = startsChildren(native);
+  const kems = makeKems(config, children, logging.log);
+  return { config, native, logging, outside: makeOutside({ children, kems }, clock, threads) };
+}
+
+function makeKems({ person: { env } }: Config, children: Children, log: Log): Kems {
+  const worker = new Worker({ script: besideUs("kem-worker.cjs"), env, children, clock });
+  return new Kems({ worker, log });
 }
 
 const watchMachine = (registry: Registry, native: Native | null, log: Log) => [

@@ -41,13 +41,14 @@ export interface Surroundings extends Outside {
 /** Makes the registry of one daemon: how it resolves hosts, dials them, and serves mux clients. */
 export function makeRegistry(config: Config, surroundings: Surroundings): Registry {
   const { keyRing, queries, mayEnter, ...rest } = surroundings;
-  const { children, files, hostKeyFiles, hostKeyMemory, resolver: names, slices, admits, clock, log } = rest;
+  const { children, files, hostKeyFiles, hostKeyMemory, resolver: names, kems } = rest;
+  const { slices, admits, clock, log } = rest;
   const { person, sshConfig: configFile, controlPath, keepsMuxForwards: isPersistent } = config;
   const resolver = new HostResolver({ person, configFile, controlPath, files, queries });
   const turns = new DialQueue({ ...DIALLING, slices, clock });
   const windowBudget = new WindowBudget(WINDOW_BUDGET_BYTES);
   const isAesFast = hasAesInstructions();
-  const outside = { children, files, hostKeyFiles, hostKeyMemory, resolver: names };
+  const outside = { children, files, hostKeyFiles, hostKeyMemory, resolver: names, kems };
   const shared = { ...outside, clock, turns, windowBudget, keyRing, isAesFast };
   const registry: Registry = new Registry({
     resolve: (host, options, wish) => resolver.resolve(host, options, wish),

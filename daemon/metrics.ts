@@ -10,7 +10,7 @@ import type { Turns } from "./turns.ts";
 /** Everything that is measured, as it is now. */
 interface Figures extends Tally, Health {
   /** as many as are measured by themselves */
-  hosts: Pick<Master, "host" | "state" | "roundTripMs" | "reconnects">[];
+  hosts: Pick<Master, "host" | "state" | "roundTripMs" | "reconnects" | "keyExchange">[];
   totals: TotalsByKind;
 }
 
@@ -94,6 +94,12 @@ function makeSeries(prom: typeof Prom, register: Register) {
     up: gauge("master_up", "1 while the master is ready", "host"),
     kept: gauge("master_wanted", "1 if the master is to be ready without being asked for", "host"),
     roundTrip: gauge("master_round_trip_seconds", "The round trip that was measured last", "host"),
+    postQuantum: gauge(
+      "master_post_quantum",
+      "1 while the keys of the link were exchanged in a post-quantum way, 0 while they were not",
+      "host",
+      "kex",
+    ),
     reconnects: counter("master_reconnects", "Links that came back after one was lost", "host"),
     forwards: gauge("forwards", "Forwards by kind and state", "kind", "state"),
     open: gauge("channels_open", "Channels that are open, by kind of forward", "kind"),
@@ -132,12 +138,15 @@ function fill(series: Series, { masters, hosts, forwards, totals, log, descripto
   series.refused.inc(descriptors.refused);
 }
 
-function fillHosts({ up, kept, roundTrip, reconnects }: Series, hosts: Figures["hosts"]): void {
+function fillHosts(series: Series, hosts: Figures["hosts"]): void {
+  const { up, kept, roundTrip, postQuantum, reconnects } = series;
   // A host that is gone has no series any more.
-  for (const metric of [up, kept, roundTrip, reconnects]) metric.reset();
-  for (const { host, state, roundTripMs, reconnects: times } of hosts) {
+  for (const metric of [up, kept, roundTrip, postQuantum, reconnects]) metric.reset();
+  for (const { host, state, roundTripMs, keyExchange, reconnects: times } of hosts) {
     up.set({ host }, state === "ready" ? 1 : 0);
     kept.set({ host }, state === "idle" ? 0 : 1);
+    if (keyExchange !== null)
+      postQuantum.set({ host, kex: keyExchange.algorithm }, keyExchange.postQuantum ? 1 : 0);
     if (roundTripMs !== null) roundTrip.set({ host }, roundTripMs / 1000);
     reconnects.inc({ host }, times);
   }

@@ -76,6 +76,16 @@ const built = await Promise.all([
   }),
   build({ ...common, entryPoints: ["cli/main.ts"], outfile: "dist/tunctl.cjs", plugins: [tunctlAll] }),
   build({ ...common, entryPoints: ["cli/run.ts"], outfile: "dist/tunctl-all.cjs", banner: {} }),
+  // For the process that computes post-quantum key exchange.
+  build({
+    ...common,
+    entryPoints: ["daemon/ssh/kex/worker.ts"],
+    outfile: "dist/kem-worker.cjs",
+    banner: {},
+    minifyWhitespace: true,
+    minifySyntax: true,
+    lineLimit: 160,
+  }),
   // For the process that opens an identity without OpenSSH's tools.
   build({
     ...common,
@@ -93,10 +103,12 @@ const bundled = inputs
   .map((path) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0])
   .filter((directory) => directory !== undefined);
 const shipped = [...new Set([...bundled, "node_modules/nan"])].toSorted();
-const notices = await readFile("dist/tund.cjs.LEGAL.txt", "utf8");
+const notices = await Promise.all(
+  ["tund", "kem-worker"].map((name) => readFile(`dist/${name}.cjs.LEGAL.txt`, "utf8")),
+);
 await writeFile("dist/inputs.json", JSON.stringify([...new Set(inputs)].toSorted()));
 await writeFile("dist/shipped.json", JSON.stringify(shipped));
-await writeFile("dist/THIRD-PARTY.txt", thirdParty(root, shipped, notices));
+await writeFile("dist/THIRD-PARTY.txt", thirdParty(root, shipped, notices.join("\n")));
 await writeFile("dist/sbom.cdx.json", billOfMaterials(root, shipped));
 
 await copyFile("daemon/ssh/askpass.sh", "dist/askpass.sh");

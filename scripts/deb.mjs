@@ -96,7 +96,7 @@ function stagePrograms(stage, thisNode) {
     stage.link(`../lib/tunctl/${name}.cjs`, `usr/bin/${name}`);
   }
   stage.write(`${LIB}/askpass.sh`, read(at("dist", "askpass.sh")), 0o755);
-  for (const file of ["tunctl-all.cjs", "key-parser.cjs", native])
+  for (const file of ["tunctl-all.cjs", "key-parser.cjs", "kem-worker.cjs", native])
     stage.copy(at("dist", file), `${LIB}/${file}`);
   stage.write(`${LIB}/${ciphers}/package.json`, `{ "main": "pick-ciphers.cjs" }\n`);
   const compiledCiphers = thisNode

@@ -127,6 +127,21 @@ export const Master = Type.Object(
     since: Moment,
     kept: Type.Boolean({ description: "whether it was asked to be kept connected" }),
     server: nullable(Type.String({ description: "the server's software version (RFC 4253 section 4.2)" })),
+    keyExchange: nullable(
+      Type.Object(
+        {
+          algorithm: Type.String({ description: "as it is negotiated (RFC 4253 section 7.1)" }),
+          postQuantum: Type.Boolean({
+            description: "whether what is recorded of the link stays secret from a quantum computer",
+          }),
+          warned: Type.Boolean({
+            description:
+              "whether it is to be told that it is not, which WarnWeakCrypto of ssh_config can forbid",
+          }),
+        },
+        { ...strict, description: "how the keys of the link were exchanged, the last time" },
+      ),
+    ),
     pid: Type.Integer(),
     roundTripMs: nullable(Type.Number()),
     reconnects: Type.Integer(),

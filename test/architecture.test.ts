@@ -175,6 +175,7 @@ const arrows: Record<string, string[]> = {
 // One room per dependency, so that replacing one touches one folder.
 const owners: Record<string, string[]> = {
   ssh2: ["daemon/ssh"],
+  "@noble/post-quantum/ml-kem.js": ["daemon/ssh"],
   fastify: ["daemon/api"],
   pino: ["daemon/log.ts"],
   "pino-pretty": ["daemon/log.ts"],

@@ -16,8 +16,9 @@ export const status: Command = {
   takes: ["masters"],
   help: `A line for the daemon, one each for lines of its log that were lost and for connections that were
 refused for want of descriptors, if any were, then one for each master: its state and since when, the
-server's software and address, the hosts that lead there, the last round trip, reconnects, forwards,
-open channels, when it is retried, and why it failed last.
+server's software and address, the hosts that lead there, how keys were exchanged (with a ! where that
+is not post-quantum, unless WarnWeakCrypto of ssh_config says not to tell), the last round trip,
+reconnects, forwards, open channels, when it is retried, and why it failed last.
 
 Examples:
   tunctl status
@@ -62,6 +63,12 @@ function troubleLines(daemon: Partial<Status["daemon"]>): string[] {
   ];
 }
 
+// A daemon that has not been restarted since tunctl was renewed does not tell it.
+function kexText({ keyExchange }: Partial<Pick<Master, "keyExchange">>): string {
+  if (!keyExchange) return "";
+  return keyExchange.warned ? `${keyExchange.algorithm}!` : keyExchange.algorithm;
+}
+
 const columnsAt = (now: number): readonly Column<Master>[] => [
   { title: "HOST", cell: (master) => master.host },
   { title: "STATE", cell: (master) => master.state },
@@ -69,6 +76,7 @@ const columnsAt = (now: number): readonly Column<Master>[] => [
   { title: "SERVER", cell: (master) => master.server ?? "" },
   { title: "ADDRESS", cell: (master) => master.address ?? "" },
   { title: "VIA", cell: (master) => master.via.join(" ") },
+  { title: "KEX", cell: kexText },
   {
     title: "RTT",
     right: true,

@@ -8,6 +8,7 @@ import { nobody } from "../ssh/caller.ts";
 import { type HostConfig, hostNameOf } from "../ssh/host-config.ts";
 import { displayType, fingerprint } from "../ssh/host-key.ts";
 import { gatherIdentities } from "../ssh/identities.ts";
+import { isPostQuantum } from "../ssh/kex/hybrids.ts";
 import { type KnownHost, recordName } from "../ssh/known-hosts.ts";
 import {
   authorities,
@@ -90,16 +91,20 @@ async function serverFindings(
   known: readonly KnownHost[],
   offers: number,
 ): Promise<Finding[]> {
-  const { config } = examination;
+  const { config, kems } = examination;
   let shown: Shown;
   try {
-    const { algorithms } = offeredAlgorithms(config, knownAlgorithms(known, hostNameOf(config)), true);
-    shown = await lookAt(examination, algorithms);
+    const means = { isAesFast: true, hybrids: await kems.offered() };
+    shown = await lookAt(
+      examination,
+      offeredAlgorithms(config, knownAlgorithms(known, hostNameOf(config)), means),
+    );
   } catch (error) {
     return [problem("server", messageOf(error), nextOf(error, config))];
   }
   return [
     ok("server", `${shown.server ?? "a server"} answers`),
+    ...(shown.kex === null ? [] : [await kexFinding(examination, shown.kex)]),
     await hostKeyFinding(examination, known, shown.key),
     ...methodFindings(config, shown.methods ?? [], offers),
   ];
@@ -114,6 +119,21 @@ const nexts: Partial<Record<TundError["code"], string>> = {
 
 const nextOf = (error: unknown, { host }: HostConfig): string =>
   (error instanceof TundError ? nexts[error.code] : undefined) ?? `'ssh -v ${host}' may say more`;
+
+async function kexFinding({ config, kems }: Examination, kex: string): Promise<Finding> {
+  const subject = "key exchange";
+  if (isPostQuantum(kex)) return ok(subject, `${kex}, which is post-quantum`);
+  const message = `${kex} is not post-quantum: who records the connection may read it one day, with a quantum computer`;
+  const absence = await kems.absence();
+  if (absence !== null)
+    return problem(subject, message, `tund cannot start what computes another: ${absence}`);
+  if (!config.warnsOfWeakKex) return ok(subject, kex);
+  return note(
+    subject,
+    message,
+    "allow mlkem768x25519-sha256 (OpenSSH 9.9) or sntrup761x25519-sha512@openssh.com (OpenSSH 8.5) by KexAlgorithms, on both sides",
+  );
+}
 
 async function hostKeyFinding(
   examination: Examination,

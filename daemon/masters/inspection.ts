@@ -105,14 +105,14 @@ export class Inspection {
   }
 
   async #probing({ host, connection, caller }: Asked, transaction: Transaction): Promise<Probing> {
-    const { roster, conversations, turns, current, resolver, children, clock } = this.#options;
+    const { roster, conversations, turns, current, resolver, children, kems, clock } = this.#options;
     const { signal } = transaction;
     const names: HostNames = new Set([host]);
     const around: Around = (run) => current.run(names, run);
     const member = conversations.member(caller, host, signal);
     const config = await this.#resolved(host, connection, transaction, member.environment);
     const wireTo = () => roster.wireFor(config, { member, signal });
-    return { config, turns, around, resolver, children, clock, signal, wireTo };
+    return { config, turns, around, resolver, children, kems, clock, signal, wireTo };
   }
 
   // What comes of looking at a host is the host's.

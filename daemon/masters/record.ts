@@ -4,6 +4,7 @@ import { timestamp } from "../../shared/clock.ts";
 import type { Master as MasterRecord } from "../../shared/records.ts";
 import type { Connection } from "../ssh/connection.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
+import { isPostQuantum } from "../ssh/kex/hybrids.ts";
 import type { Carried } from "./carried.ts";
 import type { MasterState } from "./state.ts";
 
@@ -46,6 +47,7 @@ export function masterRecord(face: Face, inside: Inside): MasterRecord {
     since: timestamp(since),
     kept: keptBy.size > 0,
     server: clipped(connection?.server ?? "", MOST_VERSION) || null,
+    keyExchange: keyExchangeOf(config, connection),
     pid: outside.pid,
     roundTripMs: connection?.roundTripMs ?? null,
     reconnects: Math.max(0, connects - 1),
@@ -57,4 +59,14 @@ export function masterRecord(face: Face, inside: Inside): MasterRecord {
     forwards: carried.forwards.length,
     channels: carried.connections,
   };
+}
+
+function keyExchangeOf(
+  { warnsOfWeakKex }: HostConfig,
+  connection: Connection | undefined,
+): MasterRecord["keyExchange"] {
+  const algorithm = connection?.kex ?? null;
+  if (algorithm === null) return null;
+  const postQuantum = isPostQuantum(algorithm);
+  return { algorithm, postQuantum, warned: warnsOfWeakKex && !postQuantum };
 }

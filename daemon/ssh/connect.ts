@@ -64,16 +64,18 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
 
 async function dialAndLogIn(options: ConnectOptions, turn: Turn): Promise<Connection> {
   const { config, log, windowBudget, isAesFast, keyRing, around, signal } = options;
-  const { children, files, hostKeyFiles, hostKeyMemory } = options;
+  const { children, files, hostKeyFiles, hostKeyMemory, kems } = options;
   const clock = clockWithin(options.clock, around);
   const phases = new Phases(clock, config.connectTimeoutMs);
   const caller = phases.patient(config.isBatch ? nobody : options.caller);
   const asker = config.isBatch ? withAgents(caller, options.caller) : caller;
+  const hybrids = kems.offered(); // which takes the start of a process, the first time
   const identities = await gatherIdentities({ config, caller: asker, files, clock, keyRing });
   try {
     const known = await knownHosts(options);
     const order = [...known, ...(await printedInOrder(options))];
-    const offered = offeredAlgorithms(config, knownAlgorithms(order, hostNameOf(config)), isAesFast);
+    const means = { isAesFast, hybrids: await hybrids };
+    const offered = offeredAlgorithms(config, knownAlgorithms(order, hostNameOf(config)), means);
     const socket = await reach(options);
     tellWithin(socket, around); // what comes with it and does not go through the client: its end, say
     const isLoopback = /^(127\.|::1$)/.test(socket.dialled ?? "");
@@ -84,7 +86,7 @@ async function dialAndLogIn(options: ConnectOptions, turn: Turn): Promise<Connec
     const client = new SshClient({ socket, clock, around });
     const connection = new Connection({ client, socket, config, clock, windowBudget, log });
     client.onHandshake(turn.end); // what follows is waiting: for the server, for agents, for a person
-    const handshake = new Handshake({ client, socket, config, phases, verifier, identities, caller });
+    const handshake = new Handshake({ client, socket, config, kems, phases, verifier, identities, caller });
     const { warnings } = connection;
     keepHostKeys(client, { config, known, verifier, files, hostKeyFiles, log, warnings });
     await handshake.run(offered);

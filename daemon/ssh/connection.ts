@@ -147,6 +147,11 @@ export class Connection {
     return this.#client.serverVersion;
   }
 
+  /** How its keys were exchanged, the last time (RFC 4253 section 7.1). */
+  get kex(): string | null {
+    return this.#negotiated?.kex ?? null;
+  }
+
   /** The last round trip that was measured, in milliseconds. */
   get roundTripMs(): number | null {
     return this.#roundTripMs;

@@ -6,6 +6,7 @@ import { connectionFailure, type Stage } from "./failure.ts";
 import { type HostConfig, whereOf } from "./host-config.ts";
 import type { HostVerifier } from "./host-verifier.ts";
 import type { Identities } from "./identities.ts";
+import type { Kems } from "./kex/kems.ts";
 import { Login } from "./login.ts";
 import type { Phases } from "./phases.ts";
 import type { SshClient } from "./ssh2/client.ts";
@@ -15,6 +16,7 @@ export interface HandshakeParts {
   client: SshClient;
   socket: Wire;
   config: HostConfig;
+  kems: Kems;
   phases: Phases;
   verifier: HostVerifier;
   identities: Identities;
@@ -63,8 +65,8 @@ export class Handshake {
     });
   }
 
-  #start({ algorithms, hostKeys }: Offered, onFailure: (error: unknown) => void): void {
-    const { client, config, verifier, identities, caller } = this.#parts;
+  #start({ algorithms, kex, hostKeys }: Offered, onFailure: (error: unknown) => void): void {
+    const { client, config, kems, verifier, identities, caller } = this.#parts;
     let proof: SshClient["hostProof"] | undefined;
     const login = new Login({ config, identities, caller, onFailure });
     this.#login = login;
@@ -72,6 +74,7 @@ export class Handshake {
     client.connect({
       user: config.user,
       algorithms,
+      kex: { methods: kex, kems, owner: config.identity },
       hostKeys,
       authHandler: login.handler,
       hostVerdict: (key, answer) => {

@@ -4,6 +4,7 @@ import type { ConnectionOptions } from "../../shared/records.ts";
 import { messageOf, TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
 import { AliveIntervals } from "./alive-interval.ts";
+import { withNewer } from "./algorithms.ts";
 import { type AuthenticationConfig, authenticationConfig } from "./authentication-config.ts";
 import type { Files } from "../files.ts";
 import {
@@ -57,6 +58,8 @@ export interface HostConfig extends AuthenticationConfig, HostKeyConfig {
   environment: CallerEnvironment | null;
   /** whether there are such programs: ProxyCommand, KnownHostsCommand, Match exec */
   runsPrograms: boolean;
+  /** whether it is to be told when keys are not exchanged in a post-quantum way (WarnWeakCrypto, OpenSSH 10.1) */
+  warnsOfWeakKex: boolean;
   /** equal for two names exactly when they mean the same connection */
   identity: string;
 }
@@ -82,7 +85,7 @@ const irrelevant = new Set(
     "permitremoteopen streamlocalbindmask streamlocalbindunlink controlmaster controlpath controlpersist loglevel logverbose " +
     "syslogfacility sessiontype requesttty remotecommand stdinnull forkafterauthentication sendenv setenv escapechar " +
     "enableescapecommandline forwardx11 forwardx11trusted forwardx11timeout forwardagent xauthlocation visualhostkey " +
-    "localcommand permitlocalcommand tunnel tunneldevice tag"
+    "localcommand permitlocalcommand tunnel tunneldevice tag warnweakcrypto"
   ).split(" "),
 );
 
@@ -252,6 +255,7 @@ function toHostConfig(
     forkAfterAuthentication: flag("forkafterauthentication"),
     controlPersist: persistence(value("controlpersist")),
     algorithms: chosenAlgorithms(settings, defaults),
+    warnsOfWeakKex: !weakKexIsFine.has(value("warnweakcrypto")),
     identity: identityOf(settings, authentication.identityFiles),
   };
 }
@@ -284,10 +288,16 @@ function chosenAlgorithms(settings: Settings, defaults: Settings): HostConfig["a
     const value = settings.get(name)?.[0];
     // ssh's order of host keys is as good as ssh2's, and leaves out SHA-1; of the others ssh2's own is the faster one.
     const always = name === "hostkeyalgorithms";
-    if (value !== undefined && (always || value !== defaults.get(name)?.[0])) chosen[name] = value.split(",");
+    const byDefault = defaults.get(name)?.[0];
+    if (value === undefined || (!always && value === byDefault)) continue;
+    const list = value.split(",");
+    chosen[name] = name === "kexalgorithms" ? withNewer(list, byDefault?.split(",") ?? []) : list;
   }
   return chosen;
 }
+
+// An ssh that does not know the setting says nothing of it.
+const weakKexIsFine = new Set(["no", "no-pq-kex"]);
 
 function identityOf(settings: Settings, identityFiles: readonly string[]): string {
   const deciding = [...settings]

@@ -1,13 +1,14 @@
 // What a server shows to whoever asks, without logging in: its host keys, its version, and how it would have us log in.
-import type { Algorithms } from "ssh2";
 import type { Clock } from "../../shared/clock.ts";
 import { TundError } from "../../shared/errors.ts";
 import type { Resolver } from "../resolver.ts";
+import { keyScan, type Offered } from "./algorithms.ts";
 import type { Children } from "./children.ts";
 import { type Around, clockWithin, tellWithin } from "./current-host.ts";
 import { type DialQueue, somebody, type Turn } from "./dial-queue.ts";
 import { connectionFailure } from "./failure.ts";
 import { type HostConfig, whereOf } from "./host-config.ts";
+import type { Kems } from "./kex/kems.ts";
 import { reach } from "./reach.ts";
 import { names } from "./said.ts";
 import { SshClient } from "./ssh2/client.ts";
@@ -25,15 +26,20 @@ export interface Probing {
   around: Around;
   resolver: Resolver;
   children: Children;
+  kems: Kems;
   clock: Clock;
 }
 
 export interface Shown {
   key: Buffer;
   server: string | null;
+  /** how keys were exchanged; null when it was not asked */
+  kex: string | null;
   /** the authentication methods that it offers; null when it was not asked */
   methods: string[] | null;
 }
+
+type Offer = Pick<Offered, "algorithms" | "kex">;
 
 const families = [
   ["ssh-ed25519"],
@@ -44,10 +50,11 @@ const families = [
 /** All host keys of a server, one connection each, as ssh-keyscan(1) has them. @throws TundError when none could be had */
 export async function hostKeysOf(probing: Probing): Promise<Buffer[]> {
   const keys: Buffer[] = [];
+  const hybrids = await probing.kems.offered();
   let failure: unknown;
   for (const family of families)
     try {
-      keys.push((await look(probing, { serverHostKey: family } as Algorithms, false)).key);
+      keys.push((await look(probing, keyScan(family, hybrids), false)).key);
     } catch (error) {
       failure ??= error;
       // One that cannot be reached cannot be reached the next time either.
@@ -61,17 +68,16 @@ export async function hostKeysOf(probing: Probing): Promise<Buffer[]> {
  * Looks at a server as a login would find it, up to where it would have to prove something: nothing secret is sent.
  * @throws TundError why it could not be looked at
  */
-export const lookAt = (probing: Probing, algorithms: Algorithms): Promise<Shown> =>
-  look(probing, algorithms, true);
+export const lookAt = (probing: Probing, offer: Offer): Promise<Shown> => look(probing, offer, true);
 
 // The way comes first: who leads there may have to dial as well.
-async function look(probing: Probing, algorithms: Algorithms, asks: boolean): Promise<Shown> {
+async function look(probing: Probing, offer: Offer, asks: boolean): Promise<Shown> {
   const { turns, wireTo, signal } = probing;
   const wire = await wireTo();
   try {
     const turn = await turns.take({ ...somebody, signal });
     try {
-      return await lookBy(wire, { ...probing, turn }, { algorithms, asks });
+      return await lookBy(wire, { ...probing, turn }, { ...offer, asks });
     } finally {
       turn.end();
     }
@@ -82,8 +88,8 @@ async function look(probing: Probing, algorithms: Algorithms, asks: boolean): Pr
 
 async function lookBy(
   way: Wire | undefined,
-  { config, turn, signal, around, resolver, children, ...probing }: Probing & { turn: Turn },
-  { algorithms, asks }: { algorithms: Algorithms; asks: boolean },
+  { config, turn, signal, around, resolver, children, kems, ...probing }: Probing & { turn: Turn },
+  { algorithms, kex: offered, asks }: Offer & { asks: boolean },
 ): Promise<Shown> {
   const over = new AbortController();
   const ending = AbortSignal.any([signal, over.signal]);
@@ -91,14 +97,17 @@ async function lookBy(
   const wire = await reach({ config, wire: way, resolver, children, clock, signal: ending });
   tellWithin(wire, around);
   const client = new SshClient({ socket: wire, clock, around });
-  client.onHandshake(turn.end);
   const shown: Partial<Shown> = {};
+  client.onHandshake(({ kex }) => {
+    turn.end();
+    shown.kex = kex;
+  });
   const seconds = config.connectTimeoutMs / 1000;
   try {
     return await new Promise<Shown>((resolve, reject) => {
       const done = (why: unknown) => {
-        const { key, methods = null } = shown;
-        if (key !== undefined) return resolve({ key, server: client.serverVersion, methods });
+        const { key, kex = null, methods = null } = shown;
+        if (key !== undefined) return resolve({ key, server: client.serverVersion, kex, methods });
         const stage = { where: whereOf(config), phase: "handshake" as const, offers: client.offers };
         return reject(connectionFailure(why ?? new Error("closed by the server"), stage));
       };
@@ -111,14 +120,15 @@ async function lookBy(
       client.connect({
         user: config.user,
         algorithms,
+        kex: { methods: offered, kems, owner: null },
         hostVerdict: (key) => {
           shown.key = Buffer.from(key);
           return asks;
         },
-        authHandler: (methods) => {
+        authHandler: (left) => {
           // Told on the second call, when `none` was refused.
-          if (!Array.isArray(methods)) return { type: "none", username: config.user };
-          shown.methods = names(methods);
+          if (!Array.isArray(left)) return { type: "none", username: config.user };
+          shown.methods = names(left);
           return false as unknown as "none";
         },
       });

@@ -58,6 +58,7 @@ export const unresolved = (host: string): HostConfig => ({
   algorithms: { ciphers: null, macs: null, kexalgorithms: null, hostkeyalgorithms: null },
   environment: null,
   runsPrograms: false,
+  warnsOfWeakKex: false,
   identity: `${IDENTITY}${host}`,
 });
 

@@ -61,6 +61,9 @@ describe("metrics", () => {
     const found = Object.fromEntries(Object.keys(expected).map((series) => [series, valueOf(text, series)]));
     expect(found).toEqual(expected);
     expect(valueOf(text, 'tund_master_round_trip_seconds{host="testhost"}')).toBeGreaterThan(0);
+    const { keyExchange } = (await tunnel.master()) ?? {};
+    const labels = `{host="testhost",kex="${keyExchange?.algorithm}"}`;
+    expect(valueOf(text, `tund_master_post_quantum${labels}`)).toBe(keyExchange?.postQuantum ? 1 : 0);
     expect(valueOf(text, "nodejs_eventloop_lag_p99_seconds")).toBeGreaterThan(0);
     // Cancelled, and still counted: while it drains, and when it is gone.
     await tunnel.ok("cancel", "-L", String(port), "testhost");

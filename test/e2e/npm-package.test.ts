@@ -13,6 +13,7 @@ it("npm's package has the programs, the units, man pages and completions, and no
       "dist/tunctl.cjs",
       "dist/tunctl-all.cjs",
       "dist/key-parser.cjs",
+      "dist/kem-worker.cjs",
       "dist/tund.cjs.LEGAL.txt",
       "dist/THIRD-PARTY.txt",
       "dist/sbom.cdx.json",

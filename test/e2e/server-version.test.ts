@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { startTund, type Tund } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
-import { descendants } from "../support/process-tree.ts";
+import { programsOf } from "../support/process-tree.ts";
 import { run } from "../support/run.ts";
 import { type Sshd, startSshd } from "../support/sshd.ts";
 
@@ -111,7 +111,7 @@ describe("a server's version", () => {
       code: 1,
       stderr: expect.stringMatching(/: no SSH version in the first 1024 lines\n$/) as string,
     });
-    await eventually(() => expect(descendants(tund.pid)).toEqual([]));
+    await eventually(() => expect(programsOf(tund.pid)).toEqual([]));
   });
 
   it("is not waited for by scan and doctor either", async () => {
@@ -119,6 +119,6 @@ describe("a server's version", () => {
     expect((await tund.tunctl(["trust", "chatty"])).stderr).toContain(
       "no SSH version in the first 1024 lines",
     );
-    await eventually(() => expect(descendants(tund.pid)).toEqual([]));
+    await eventually(() => expect(programsOf(tund.pid)).toEqual([]));
   });
 });

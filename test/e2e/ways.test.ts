@@ -8,7 +8,7 @@ import { echoServer, type LoopbackServer } from "../support/echo.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
 import { startHome } from "../support/home.ts";
-import { descendants, living } from "../support/process-tree.ts";
+import { programsOf, living } from "../support/process-tree.ts";
 import { run } from "../support/run.ts";
 import { type Sshd, startSshd } from "../support/sshd.ts";
 import { works } from "../support/tcp.ts";
@@ -194,7 +194,7 @@ describe("ProxyCommand", () => {
     const tund = await startDaemon();
     await commanded("by-ssh", `ssh -F ${config} -W [%h]:%p first`);
     const port = await forwardOver(tund, "by-ssh");
-    const [child] = descendants(tund.pid);
+    const [child] = programsOf(tund.pid);
     expect(living([child ?? 0])).toEqual([child]);
     process.kill(child ?? 0, "SIGKILL");
     await eventually(async () => expect((await masters(tund))["by-ssh"]?.reconnects).toBe(1), {
@@ -205,7 +205,7 @@ describe("ProxyCommand", () => {
     );
     await works(port);
     await ok(tund, "exit", "by-ssh");
-    await eventually(() => expect(descendants(tund.pid)).toEqual([]));
+    await eventually(() => expect(programsOf(tund.pid)).toEqual([]));
   });
 
   it("that fails is told with what it said on stderr", async () => {
@@ -229,7 +229,7 @@ describe("ProxyCommand", () => {
     const outcome = await tund.tunctl(["connect", "silent"]);
     expect(outcome.code).toBe(8);
     expect(outcome.stderr).toContain("no end to handshake within 1 s");
-    await eventually(() => expect(descendants(tund.pid)).toEqual([]));
+    await eventually(() => expect(programsOf(tund.pid)).toEqual([]));
   });
 });
 

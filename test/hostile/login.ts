@@ -32,7 +32,7 @@ const SETTLED_MS = 20_000;
 export type LogIn = () => Promise<TundError | null>;
 
 /** How to log in to a server. */
-export async function loginsTo({ sshConfig }: HostileServer): Promise<LogIn> {
+export async function loginsTo({ sshConfig }: HostileServer, host = "hostile"): Promise<LogIn> {
   const outside = makeOutside();
   const who = { home: "/nonexistent", uid: 0, username: "me", env: {} };
   const resolver = makeResolver({
@@ -41,7 +41,7 @@ export async function loginsTo({ sshConfig }: HostileServer): Promise<LogIn> {
     controlPath: null,
     files: outside.files,
   });
-  const config = await resolver.resolve("hostile");
+  const config = await resolver.resolve(host);
   const settings = {
     directory: "/nonexistent",
     askpass: "/nonexistent",

@@ -64,6 +64,13 @@ export interface PeerOptions {
   /** the name-lists of its KEXINIT, by their number, in place of the valid ones (RFC 4253 section 7.1) */
   lists?: Readonly<Record<number, string | Buffer>>;
   version?: string;
+  /** whether its KEXINIT says that a guessed packet follows, which is sent then */
+  guess?: Buffer;
+  /** has it exchange keys by a hybrid of X25519 and this, with SHA-256: what it does with a public key of so many bytes */
+  kem?: {
+    publicKeyBytes: number;
+    encapsulate: (publicKey: Buffer) => { ciphertext: Buffer; shared: Buffer };
+  };
 }
 
 /** A packet that need not be one: what its fields say is what they are told to, where they are told. */
@@ -146,6 +153,7 @@ export class Peer {
     if (this.beforeStep("kexinit")) return;
     this.#ours = this.kexInit();
     this.send(this.#ours);
+    if (this.#options.guess !== undefined) this.send(this.#options.guess);
   }
 
   /** A KEXINIT as this server would send one. */
@@ -166,7 +174,8 @@ export class Peer {
       "",
     ];
     const fields = all.map((list, index) => sshString(lists[index] ?? list));
-    return Buffer.concat([Buffer.from([MSG.KEXINIT]), randomBytes(16), ...fields, Buffer.alloc(5)]);
+    const end = Buffer.from([this.#options.guess === undefined ? 0 : 1, 0, 0, 0, 0]);
+    return Buffer.concat([Buffer.from([MSG.KEXINIT]), randomBytes(16), ...fields, end]);
   }
 
   #take(chunk: Buffer): void {
@@ -216,15 +225,18 @@ export class Peer {
 
   #reply(init: Buffer): void {
     if (this.#ours === undefined || this.#theirs === undefined) return;
-    const { hostKey } = this.#options;
+    const { hostKey, kem } = this.#options;
     const theirs = new Reader(init.subarray(1)).string();
+    const encapsulated = kem?.encapsulate(theirs.subarray(0, kem.publicKeyBytes));
     const { publicKey, privateKey } = generateKeyPairSync("x25519");
-    const point = rawOf(publicKey);
     const theirKey = createPublicKey({
-      key: { kty: "OKP", crv: "X25519", x: theirs.toString("base64url") },
+      key: { kty: "OKP", crv: "X25519", x: theirs.subarray(-32).toString("base64url") },
       format: "jwk",
     });
-    const secret = mpint(diffieHellman({ privateKey, publicKey: theirKey }));
+    const agreed = diffieHellman({ privateKey, publicKey: theirKey });
+    const secret =
+      encapsulated === undefined ? mpint(agreed) : sshString(sha256(encapsulated.shared, agreed));
+    const point = Buffer.concat([encapsulated?.ciphertext ?? Buffer.alloc(0), rawOf(publicKey)]);
     const texts = [
       this.#clientVersion ?? "",
       this.#version,

@@ -38,6 +38,16 @@ export const descendantsNamed = (root: number, name: string): number[] =>
     }
   });
 
+/** Those that a tund runs for a host or a question: what computes key exchanges is there for all of them (Linux). */
+export const programsOf = (tund: number): number[] =>
+  descendants(tund).filter((pid) => {
+    try {
+      return !readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("kem-worker.cjs");
+    } catch {
+      return true; // it ended while we looked, or there is no /proc
+    }
+  });
+
 /** Sends a signal; gives whether there was a process to get it. */
 export function signal(pid: number, name: NodeJS.Signals): boolean {
   try {

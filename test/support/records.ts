@@ -41,6 +41,7 @@ export const master: Master = {
   since: ago(7200),
   kept: false,
   server: "OpenSSH_9.2p1",
+  keyExchange: { algorithm: "mlkem768x25519-sha256", postQuantum: true, warned: false },
   pid: 4242,
   roundTripMs: 12.34,
   reconnects: 2,

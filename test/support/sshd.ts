@@ -18,6 +18,8 @@ import { tempDir } from "./temp-dir.ts";
 const SSHD = "/usr/sbin/sshd";
 
 export interface SshdOptions {
+  /** path of another sshd than the system's, which is to be there */
+  program?: string;
   /** lines of sshd_config, before ours: the first value of a keyword is the one that counts. Match blocks come last */
   config?: readonly string[] | ((directory: string) => readonly string[]);
   /** makes what the server's files need, before they are written, in its directory */
@@ -78,7 +80,7 @@ export interface Sshd {
  * @throws Error when openssh-server is missing, refuses the configuration, or does not answer within 10 s
  */
 export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
-  if (!existsSync(SSHD))
+  if (options.program === undefined && !existsSync(SSHD))
     throw new Error(`openssh-server is not installed: there is no ${SSHD} (it need not run, only be there)`);
   // Where sshd as root wants to be able to lock itself in; made at boot where it is a service.
   if (process.getuid?.() === 0) mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
@@ -108,6 +110,7 @@ async function startIn(directory: string, options: SshdOptions, remove: () => Pr
   ];
   await writeFile(join(directory, "authorized_keys"), lines(authorizedKeys(identity.publicKey)));
   const server = new Server(directory, {
+    program: options.program ?? SSHD,
     address: host,
     within: network?.within ?? [],
     config: (port) => serverConfig({ directory, hostKeys, port, host }, config),
@@ -163,6 +166,7 @@ const linesOf = (config: SshdOptions["config"] = [], directory: string): readonl
 
 /** Where a server is, and how it is configured for a port. */
 interface Place {
+  program: string;
   address: string;
   /** what starts a program there; nothing for this machine's own network */
   within: readonly string[];
@@ -200,7 +204,7 @@ class Server {
       await writeFile(this.#configFile, lines(this.#place.config(port)));
       const penalties = await this.#penaltiesOff();
       const args = ["-D", "-e", "-f", this.#configFile, ...penalties];
-      const [program = SSHD, ...rest] = [...this.#place.within, SSHD, ...args];
+      const [program = "", ...rest] = [...this.#place.within, this.#place.program, ...args];
       this.#process = await startInBackground(program, rest, { env: process.env, cwd: this.#directory });
       try {
         await this.#answers(port);
@@ -219,8 +223,9 @@ class Server {
   async #penaltiesOff(): Promise<string[]> {
     const option = ["-o", "PerSourcePenalties=no"];
     const check = ["-t", "-f", this.#configFile];
-    if ((await run(SSHD, [...check, ...option])).code === 0) return option;
-    const { code, stderr } = await run(SSHD, check);
+    const { program } = this.#place;
+    if ((await run(program, [...check, ...option])).code === 0) return option;
+    const { code, stderr } = await run(program, check);
     if (code !== 0) throw new Error(`sshd refuses its configuration: ${stderr}`);
     return [];
   }

@@ -203,17 +203,23 @@ describe("the tables", () => {
       server: null,
       address: null,
       via: ["edge", "inner"],
+      keyExchange: null,
       roundTripMs: null,
       failure: { code: "CONNECTION_LOST", message: "connection reset", at: ago(5) },
       retryAt: ago(-30),
     };
-    const answers = { "GET /v1/status": { daemon, masters: [master, away] } };
+    const classic = { algorithm: "curve25519-sha256", postQuantum: false };
+    const old: Master = { ...master, host: "old", keyExchange: { ...classic, warned: true } };
+    const told: Master = { ...master, host: "told", keyExchange: { ...classic, warned: false } };
+    const answers = { "GET /v1/status": { daemon, masters: [master, old, told, away] } };
     const { tunctl } = await cannedDaemon({ answers });
     expect((await tunctl(["status"])).out.split("\n")).toEqual([
       `tund ${version} running (pid=99) for 1d on /run/tund.sock, Node v20.20.2`,
-      "HOST  STATE    SINCE  SERVER         ADDRESS      VIA            RTT  RECONNECTS  FORWARDS  CHANNELS   RETRY  LAST-FAILURE",
-      "db    ready       2h  OpenSSH_9.2p1  10.0.0.7:22  -           12.3ms           2         1         3       -  -",
-      "box   waiting     2h  -              -            edge inner       -           2         1         3  in 30s  connection reset (5s ago)",
+      "HOST  STATE    SINCE  SERVER         ADDRESS      VIA         KEX                       RTT  RECONNECTS  FORWARDS  CHANNELS   RETRY  LAST-FAILURE",
+      "db    ready       2h  OpenSSH_9.2p1  10.0.0.7:22  -           mlkem768x25519-sha256  12.3ms           2         1         3       -  -",
+      "old   ready       2h  OpenSSH_9.2p1  10.0.0.7:22  -           curve25519-sha256!     12.3ms           2         1         3       -  -",
+      "told  ready       2h  OpenSSH_9.2p1  10.0.0.7:22  -           curve25519-sha256      12.3ms           2         1         3       -  -",
+      "box   waiting     2h  -              -            edge inner  -                           -           2         1         3  in 30s  connection reset (5s ago)",
       "",
     ]);
     expect((await tunctl(["status", "box"])).out).not.toContain("10.0.0.7");

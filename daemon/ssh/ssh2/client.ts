@@ -12,7 +12,7 @@ import { GlobalRequests, type OnPong } from "./global-requests.ts";
 import { type HostKeysRequest, readHostKeysRequest } from "./host-keys.ts";
 import { limitInbound } from "./inbound.ts";
 import { inside, nameOfReason, type PrivateClient, type Protocol } from "./internals.ts";
-import { KeyExchanges, type Offers, overhearNegotiation } from "./key-exchange.ts";
+import { type KexOffer, KeyExchanges, type Offers, overhearNegotiation } from "./key-exchange.ts";
 import { takeSending } from "./packets.ts";
 import { UserAuth } from "./user-auth.ts";
 
@@ -29,6 +29,8 @@ export interface ClientOptions {
 export interface ConnectOptions {
   user: string;
   algorithms: Algorithms;
+  /** methods of key exchange to offer; those of `algorithms` when it is left out */
+  kex?: KexOffer;
   /** algorithms of host keys to ask for, certificates among them; those of `algorithms` when it is left out */
   hostKeys?: readonly string[];
   authHandler: AuthHandlerMiddleware;
@@ -65,7 +67,7 @@ export class SshClient {
   }
 
   /** Begins: version, key exchange, authentication. @throws Error for algorithms that ssh2 does not know */
-  connect({ user, algorithms, hostKeys = [], authHandler, hostVerdict, ...on }: ConnectOptions): void {
+  connect({ user, algorithms, kex, hostKeys = [], authHandler, hostVerdict, ...on }: ConnectOptions): void {
     const { socket, clock, around = (run) => run() } = this.#options;
     this.#client.connect({
       sock: socket,
@@ -88,18 +90,14 @@ export class SshClient {
     const onGlobalRequest = (payload: Buffer) => this.#hostKeys(payload);
     const onDisconnect = (code: number, text: string) =>
       this.#failed(Object.assign(new Error(text || nameOfReason(code)), { code }));
-    limitInbound(this.#inside, {
-      feed,
-      socket,
-      after,
-      onGlobalRequest,
-      onDisconnect,
-      requests: this.#requests,
-    });
     const received = () => socket.bytesRead;
+    const exchanges = new KeyExchanges(protocol, { kex, hostKeys, feed, received, after });
+    const onKexInit = (payload: Buffer) => exchanges.negotiate(payload);
+    const requests = this.#requests;
+    limitInbound(this.#inside, { feed, socket, after, onGlobalRequest, onDisconnect, onKexInit, requests });
     this.#parts = {
       feed,
-      exchanges: new KeyExchanges(protocol, { hostKeys, feed, received, after }),
+      exchanges,
       userAuth: new UserAuth(protocol, {
         user,
         serverVersion: () => this.serverVersion,

@@ -58,6 +58,21 @@ export class Feed {
     };
   }
 
+  /** Passes nothing on until `work` is done; then has `then` run, as if it had been the next thing to read. */
+  await<T>(work: Promise<T>, then: (result: T) => unknown): void {
+    const goOn = this.hold();
+    work
+      .then((result) => {
+        if (!this.#isOver) this.#options.around(() => then(result));
+      })
+      .catch((error: unknown) => {
+        if (this.#isOver) return;
+        this.end();
+        this.#options.onError(error);
+      })
+      .finally(goOn);
+  }
+
   /** The connection has ended: what was not passed on is dropped. */
   end(): void {
     this.#isOver = true;

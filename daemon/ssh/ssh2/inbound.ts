@@ -57,6 +57,8 @@ export interface InboundOptions {
   onDisconnect: (reason: number, text: string) => void;
   /** whose the replies to our global requests are */
   requests: Pick<GlobalRequests, "replied" | "unimplemented">;
+  /** gives what ssh2 is to read of a KEXINIT */
+  onKexInit: (payload: Buffer) => Buffer;
 }
 
 const ignored = Buffer.from([IGNORE]);
@@ -130,6 +132,8 @@ class Inbound {
 
   #lookAtTransport(type: number, payload: Buffer): Buffer {
     switch (type) {
+      case KEXINIT:
+        return this.#options.onKexInit(payload);
       case DISCONNECT:
         return this.#disconnected(payload);
       case UNIMPLEMENTED:

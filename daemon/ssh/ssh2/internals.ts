@@ -5,6 +5,7 @@ import { Client } from "ssh2";
 import { bindingAvailable } from "ssh2/lib/protocol/crypto.js";
 import {
   DISCONNECT_REASON_BY_VALUE,
+  DEFAULT_KEX,
   SUPPORTED_CIPHER,
   SUPPORTED_KEX,
   SUPPORTED_MAC,
@@ -83,7 +84,13 @@ export interface KeyExchange {
   /** of group exchange: what the server chose */
   _prime: Buffer | null;
   _generator: Buffer | null;
+  /** the server's KEXINIT, which is hashed */
+  _remoteKexinit: Buffer;
+  start(): void;
+  parse(payload: Buffer): unknown;
   generateKeys(): void;
+  getPublicKey(): Buffer | undefined;
+  convertPublicKey(key: Buffer): Buffer;
   computeSecret(theirs: Buffer): Buffer | Error;
   getDHParams(): { prime: Buffer; generator: Buffer } | undefined;
   setDHParams(prime: Buffer, generator: Buffer): void;
@@ -205,6 +212,8 @@ function assert(isThere: boolean, what: string): void {
 export const supported = {
   ciphers: SUPPORTED_CIPHER,
   kex: SUPPORTED_KEX,
+  /** of these, those that it offers by itself, in its order */
+  kexByDefault: DEFAULT_KEX,
   macs: SUPPORTED_MAC,
   hostKeys: SUPPORTED_SERVER_HOST_KEY,
 };

@@ -1,10 +1,13 @@
-// Key exchange (RFC 4253 sections 7 and 8) where ssh2's own will not do: host certificates, which it does not know; group
-// exchange, in which it takes any group and blocks for seconds; and how often a server may begin one.
+// Key exchange (RFC 4253 sections 7 and 8) where ssh2's own will not do: hybrid exchanges and host certificates, which it does
+// not know; group exchange, in which it takes any group and blocks for seconds; and how often a server may begin one.
 import { KexInit, type KexLists } from "ssh2/lib/protocol/kex.js";
+import type { Kems } from "../kex/kems.ts";
 import { Allowance } from "./allowance.ts";
 import type { Feed } from "./feed.ts";
 import { exchangeInGroup } from "./group-exchange.ts";
+import { exchangeHybrid } from "./hybrid-exchange.ts";
 import type { KeyExchange, Protocol } from "./internals.ts";
+import { isMarker, Negotiation } from "./negotiation.ts";
 
 const CERTIFICATE = "-cert-v01@openssh.com";
 
@@ -14,7 +17,18 @@ const EXCHANGES_AT_ONCE = 64;
 const EXCHANGES_PER_SECOND = 4;
 const BYTES_FOR_ANOTHER = 1024 * 1024;
 
+/** Methods of key exchange to offer, hybrid ones among them. */
+export interface KexOffer {
+  methods: readonly string[];
+  /** what computes for the hybrid ones */
+  kems: Kems;
+  /** whose spare key pairs may be used; null: one that has none */
+  owner: string | null;
+}
+
 export interface KeyExchangesOptions {
+  /** none: those that ssh2 was told */
+  kex: KexOffer | undefined;
   /** algorithms of host keys to ask for, certificates among them; none: those that ssh2 was told */
   hostKeys: readonly string[];
   feed: Feed;
@@ -27,6 +41,7 @@ export interface KeyExchangesOptions {
 export class KeyExchanges {
   readonly #protocol: Protocol;
   readonly #options: KeyExchangesOptions;
+  readonly #negotiation: Negotiation;
   readonly #allowance = new Allowance(EXCHANGES_AT_ONCE, EXCHANGES_PER_SECOND);
   /** what was negotiated, as the two sides call it */
   #algorithm = "";
@@ -36,7 +51,8 @@ export class KeyExchanges {
   constructor(protocol: Protocol, options: KeyExchangesOptions) {
     this.#protocol = protocol;
     this.#options = options;
-    if (options.hostKeys.length > 0) this.#offerHostKeys(options.hostKeys);
+    this.#offer(options);
+    this.#negotiation = new Negotiation(protocol);
     let current: KeyExchange;
     Object.defineProperty(protocol, "_kex", {
       get: () => current,
@@ -45,6 +61,11 @@ export class KeyExchanges {
         this.#begin(exchange);
       },
     });
+  }
+
+  /** Takes a KEXINIT of the server's, and gives what ssh2 is to read of it. */
+  negotiate(payload: Buffer): Buffer {
+    return this.#negotiation.take(payload);
   }
 
   /** Has ssh2 verify the exchange with the key that `certificate` certifies; that is to be ssh2's own buffer. */
@@ -64,7 +85,13 @@ export class KeyExchanges {
     this.#algorithm = negotiated.serverHostKey;
     // ssh2 wants the key's type to be the algorithm's name, which for RSA certificates it is not.
     negotiated.serverHostKey = this.#algorithm.replace(/^rsa-sha2-\d+-cert/, "ssh-rsa-cert");
-    if (exchange.type === "groupex") exchangeInGroup(exchange);
+    this.#negotiation.compared();
+    const { agreed: hybrid, original } = this.#negotiation;
+    if (original !== undefined) exchange._remoteKexinit = original;
+    const { feed, kex } = this.#options;
+    if (hybrid !== undefined && kex !== undefined)
+      exchangeHybrid(exchange, { ...kex, protocol: this.#protocol, feed, hybrid });
+    else if (exchange.type === "groupex") exchangeInGroup(exchange);
     this.#count();
   }
 
@@ -77,11 +104,13 @@ export class KeyExchanges {
     if (wait > 0) after(Math.ceil(wait), feed.hold());
   }
 
-  #offerHostKeys(algorithms: readonly string[]): void {
-    const { kex, cs, sc } = this.#protocol._offer.lists;
+  // What an offer has beside methods says what its sender can do (ext-info-c, kex-strict-c-v00@openssh.com).
+  #offer({ kex: offered, hostKeys }: KeyExchangesOptions): void {
+    const { kex, serverHostKey, cs, sc } = this.#protocol._offer.lists;
+    const methods = offered === undefined ? kex.array : [...offered.methods, ...kex.array.filter(isMarker)];
     this.#protocol._offer = new KexInit({
-      kex: kex.array,
-      serverHostKey: [...algorithms],
+      kex: methods,
+      serverHostKey: hostKeys.length === 0 ? serverHostKey.array : [...hostKeys],
       cs: arrays(cs),
       sc: arrays(sc),
     });

@@ -8,6 +8,7 @@ declare module "ssh2/package.json" {
 }
 declare module "ssh2/lib/protocol/constants.js" {
   export const DISCONNECT_REASON_BY_VALUE: Record<number, string | undefined>;
+  export const DEFAULT_KEX: string[];
   export const SUPPORTED_CIPHER: string[];
   export const SUPPORTED_KEX: string[];
   export const SUPPORTED_MAC: string[];
