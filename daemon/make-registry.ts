@@ -48,7 +48,8 @@ export function makeRegistry(config: Config, surroundings: Surroundings): Regist
   const turns = new DialQueue({ ...DIALLING, slices, clock });
   const windowBudget = new WindowBudget(WINDOW_BUDGET_BYTES);
   const isAesFast = hasAesInstructions();
-  const outside = { children, files, hostKeyFiles, hostKeyMemory, resolver: names, kems };
+  const { loginMemory } = rest;
+  const outside = { children, files, hostKeyFiles, hostKeyMemory, loginMemory, resolver: names, kems };
   const shared = { ...outside, clock, turns, windowBudget, keyRing, isAesFast };
   const registry: Registry = new Registry({
     resolve: (host, options, wish) => resolver.resolve(host, options, wish),

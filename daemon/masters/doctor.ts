@@ -18,6 +18,7 @@ import {
   type Verdict,
 } from "../ssh/known-hosts-verdict.ts";
 import { standingOf } from "./trust.ts";
+import { type Halfway, halfwayText } from "../ssh/login-memory.ts";
 import type { Outside } from "../ssh/outside.ts";
 import { lookAt, type Probing, type Shown } from "../ssh/probe.ts";
 import { listed } from "../ssh/said.ts";
@@ -29,9 +30,9 @@ export interface Examination extends Outside, Probing {
 
 /** Examines a host, from its configuration to what its server would want of a login. */
 export async function examine(examination: Examination): Promise<Finding[]> {
-  const { config, agents, files, clock } = examination;
+  const { config, agents, files, clock, signal } = examination;
   const caller = { ...nobody, agents };
-  const identities = await gatherIdentities({ config, caller, files, clock, keyRing: null });
+  const identities = await gatherIdentities({ config, caller, files, clock, keyRing: null, signal });
   identities.close();
   const { hosts, findings } = await knownHosts(examination);
   const offers = identities.offers.map(({ label }) => label);
@@ -91,7 +92,7 @@ async function serverFindings(
   known: readonly KnownHost[],
   offers: number,
 ): Promise<Finding[]> {
-  const { config, kems } = examination;
+  const { config, kems, loginMemory } = examination;
   let shown: Shown;
   try {
     const means = { isAesFast: true, hybrids: await kems.offered() };
@@ -106,7 +107,7 @@ async function serverFindings(
     ok("server", `${shown.server ?? "a server"} answers`),
     ...(shown.kex === null ? [] : [await kexFinding(examination, shown.kex)]),
     await hostKeyFinding(examination, known, shown.key),
-    ...methodFindings(config, shown.methods ?? [], offers),
+    methodFinding(config, shown.methods, { offers, halfway: loginMemory.of(config) }),
   ];
 }
 
@@ -167,26 +168,42 @@ async function hostKeyFinding(
   }
 }
 
-function methodFindings(config: HostConfig, methods: readonly string[], offers: number): Finding[] {
+interface Means {
+  /** how many keys there are */
+  offers: number;
+  /** how far the last login came */
+  halfway: Halfway | undefined;
+}
+
+/** @param methods null where the server has not said so far: a login would wait for that, as long as it takes */
+function methodFinding(
+  config: HostConfig,
+  methods: readonly string[] | null,
+  { offers, halfway }: Means,
+): Finding {
+  const connect = `tunctl connect ${config.host}`;
+  if (methods === null) {
+    const next = `${connect}, which waits: somebody may have to let it in elsewhere (what the server says is shown)`;
+    return note("authentication", "the server has not said yet what it takes", next);
+  }
   const all = listed(methods);
-  if (methods.includes("none")) return [note("authentication", "the server wants none")];
+  if (methods.includes("none")) return note("authentication", "the server wants none");
+  if (halfway !== undefined) {
+    const text = `the server takes ${all}; at the last login: ${halfwayText(halfway, listed(halfway.wants))}`;
+    return note("authentication", text, connect);
+  }
   const usable = config.authentications.filter((name) => methods.includes(name));
   const byPerson = usable.filter((name) => name !== "publickey");
   if (usable.includes("publickey") && offers > 0)
-    return [ok("authentication", `the server takes ${all}; there are ${offers} keys to offer`)];
-  if (byPerson.length > 0)
-    return [
-      note(
-        "authentication",
-        `the server takes ${all}; somebody has to answer`,
-        `tunctl connect ${config.host}`,
-      ),
-    ];
-  return [
-    problem(
+    return ok(
       "authentication",
-      `the server takes ${all}, and there is nothing to give it`,
-      "name a key with IdentityFile, or add one to an agent",
-    ),
-  ];
+      `the server takes ${all}; there are ${offers} keys to offer (only a login tells whether it wants more than a key)`,
+    );
+  if (byPerson.length > 0)
+    return note("authentication", `the server takes ${all}; somebody has to answer`, connect);
+  return problem(
+    "authentication",
+    `the server takes ${all}, and there is nothing to give it`,
+    "name a key with IdentityFile, or add one to an agent",
+  );
 }

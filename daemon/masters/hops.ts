@@ -2,13 +2,17 @@
 import type { Clock } from "../../shared/clock.ts";
 import { asTundError, TundError } from "../../shared/errors.ts";
 import { withinDeadline } from "../forwards/outbound.ts";
+import { clockWithin } from "../ssh/current-host.ts";
 import { channelWire, type Wire } from "../ssh/wire.ts";
 import type { Caller } from "../ssh/caller.ts";
 import type { Connection } from "../ssh/connection.ts";
 import type { Around, CurrentHost } from "../ssh/current-host.ts";
 import type { HostConfig } from "../ssh/host-config.ts";
+import { Outstanding } from "../ssh/outstanding.ts";
+import { lapsed } from "../ssh/unanswered.ts";
 import type { Hop } from "../ssh/way.ts";
 import type { Attempt } from "./attempts.ts";
+import { BackgroundLimit } from "./background-limit.ts";
 import { waitForChannel } from "./channels.ts";
 import type { Wanted } from "./claims.ts";
 import { memberOf } from "./company.ts";
@@ -26,6 +30,8 @@ interface Over {
   isAwaited: () => boolean;
   /** runs what is the host's */
   around: Around;
+  /** what a person may still have to give for it */
+  outstanding: Outstanding;
 }
 
 export interface HopsOptions {
@@ -49,10 +55,12 @@ export class Hops {
   }
 
   /**
-   * The way to a master that is behind another one: a channel of that one, which is connected first if need be.
+   * The way to a master that is behind another one: a channel of that one, which is connected first if need be. `limit` is of
+   * what comes then: the hop's own attempt has one.
    * @throws TundError why there is none, as the hop has it
    */
-  async wireTo(master: Master, hop: Hop, signal: AbortSignal): Promise<Wire> {
+  async #wireTo(master: Master, hop: Hop, limit: BackgroundLimit): Promise<Wire> {
+    const { signal } = limit;
     this.#stranded.delete(master);
     try {
       return await this.#along(signal, async (transaction) => {
@@ -62,6 +70,7 @@ export class Hops {
         transaction.check();
         this.#follow(master, lead);
         await this.#ready(master, lead, signal);
+        limit.begin();
         transaction.check();
         master.via = [...lead.via, lead.config.host];
         return this.#open(master.config, lead, transaction);
@@ -74,22 +83,38 @@ export class Hops {
 
   /** Dials a master, by way of its hop if it is behind one. @throws TundError why not */
   async dial(master: Master, attempt: Attempt, dial: DialOver): Promise<Connection> {
-    const { way } = attempt.config;
+    const { config, signal } = attempt;
+    const { company } = master;
+    const around: Around = (run) => this.#options.current.run(master.names, run);
+    const clock = clockWithin(this.#options.clock, around);
+    const outstanding = new Outstanding();
+    const { isAwaited } = company;
+    const why = (minutes: number) => lapsed({ config, outstanding, clock, signal }, minutes);
+    const limit = new BackgroundLimit({ clock, isAwaited, why, signal });
+    const over = { ...attempt, signal: limit.signal, caller: company, isAwaited, around, outstanding };
+    return limit.wait(this.#dialOver(master, { config, limit }, (wire) => dial({ ...over, wire })));
+  }
+
+  async #dialOver(
+    master: Master,
+    { config, limit }: { config: HostConfig; limit: BackgroundLimit },
+    dial: (wire: Wire | undefined) => Promise<Connection>,
+  ): Promise<Connection> {
+    const { way } = config;
     master.company.begin();
     if (way.kind !== "jump") this.#goAlone(master);
-    const wire = way.kind === "jump" ? await this.wireTo(master, way.hop, attempt.signal) : undefined;
+    const wire = way.kind === "jump" ? await this.#wireTo(master, way.hop, limit) : undefined;
+    if (wire === undefined) limit.begin();
     try {
-      attempt.signal.throwIfAborted();
-      const { company } = master;
-      const around: Around = (run) => this.#options.current.run(master.names, run);
-      return await dial({ ...attempt, wire, caller: company, isAwaited: company.isAwaited, around });
+      limit.signal.throwIfAborted();
+      return await dial(wire);
     } catch (error) {
       wire?.destroy();
       throw error;
     }
   }
 
-  /** As wireTo(), for somebody who only wants a look; the hop goes again with the wire if nobody else needs it. */
+  /** As #wireTo(), for somebody who only wants a look; the hop goes again with the wire if nobody else needs it. */
   async wireFor(config: HostConfig, hop: Hop, patience: Patience): Promise<Wire> {
     try {
       return await this.#along(patience.signal, async (transaction) => {
@@ -175,7 +200,8 @@ export class Hops {
   }
 
   async #open(config: HostConfig, lead: Master, transaction: Transaction): Promise<Wire> {
-    const { hostname, port, connectTimeoutMs } = config;
+    const { hostname, port, connectTimeoutMs, isConnectTimeoutSet } = config;
+    const deadlineMs = isConnectTimeoutSet ? connectTimeoutMs : Infinity;
     let wire: Wire | undefined;
     const passenger = { connections: 1, dropConnections: () => void wire?.destroy() };
     const left = () => {
@@ -187,7 +213,7 @@ export class Hops {
     try {
       const opening = lead.live().openChannel({ address: "127.0.0.1", port: 0 }, { host: hostname, port });
       const channel = await waitForChannel(
-        withinDeadline(opening, this.#options.clock, connectTimeoutMs),
+        withinDeadline(opening, this.#options.clock, deadlineMs),
         transaction,
       );
       wire = channelWire(channel, left);

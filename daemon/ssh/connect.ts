@@ -1,7 +1,7 @@
 // From a host's configuration to an authenticated connection. A new client for each attempt: ssh2 does not survive another one.
 import type { Clock } from "../../shared/clock.ts";
 import type { Log } from "../../shared/log.ts";
-import { messageOf, TundError } from "../../shared/errors.ts";
+import { TundError } from "../../shared/errors.ts";
 import { offeredAlgorithms } from "./algorithms.ts";
 import { type Caller, nobody } from "./caller.ts";
 import { Connection } from "./connection.ts";
@@ -17,10 +17,13 @@ import { askKnownHostsCommand } from "./known-hosts-command.ts";
 import { knownAlgorithms } from "./known-hosts-verdict.ts";
 import { NewHostKeys } from "./new-host-keys.ts";
 import type { Outside } from "./outside.ts";
+import type { Outstanding } from "./outstanding.ts";
 import { Phases } from "./phases.ts";
 import type { WindowBudget } from "./receive-window.ts";
 import { reach } from "./reach.ts";
 import { SshClient } from "./ssh2/client.ts";
+import { withWhatIsOutstanding } from "./unanswered.ts";
+import { Login } from "./login.ts";
 import { keepHostKeys } from "./update-host-keys.ts";
 import type { Wire } from "./wire.ts";
 
@@ -42,6 +45,8 @@ export interface ConnectOptions extends Omit<Outside, "slices"> {
   isAwaited: () => boolean;
   /** runs what is the host's: what it throws is known to be */
   around: Around;
+  /** what a person may still have to give for it: nothing yet */
+  outstanding: Outstanding;
   /** whether the processor has instructions for AES */
   isAesFast: boolean;
   /** ends the attempt, and the connection that it became */
@@ -49,7 +54,8 @@ export interface ConnectOptions extends Omit<Outside, "slices"> {
 }
 
 /**
- * Waits for its turn, dials, checks the host key and logs in; each of these phases within ConnectTimeout, while nobody is asked anything.
+ * Waits for its turn, dials, checks the host key and logs in. What nobody need do anything for has a limit (phases.ts): TCP,
+ * the server's version, key exchange. Identities and authentication have the server's alone, and those of `signal`.
  * @throws TundError for whatever kept it from coming up
  */
 export async function connect(options: ConnectOptions): Promise<Connection> {
@@ -66,11 +72,15 @@ async function dialAndLogIn(options: ConnectOptions, turn: Turn): Promise<Connec
   const { config, log, windowBudget, isAesFast, keyRing, around, signal } = options;
   const { children, files, hostKeyFiles, hostKeyMemory, kems } = options;
   const clock = clockWithin(options.clock, around);
-  const phases = new Phases(clock, config.connectTimeoutMs);
+  const { outstanding } = options;
+  const phases = new Phases(clock, outstanding);
   const caller = phases.patient(config.isBatch ? nobody : options.caller);
   const asker = config.isBatch ? withAgents(caller, options.caller) : caller;
   const hybrids = kems.offered(); // which takes the start of a process, the first time
-  const identities = await gatherIdentities({ config, caller: asker, files, clock, keyRing });
+  const identities = await outstanding.during(
+    `the keys of the agent at ${config.agent.path}`,
+    gatherIdentities({ config, caller: asker, files, clock, keyRing, signal }),
+  );
   try {
     const known = await knownHosts(options);
     const order = [...known, ...(await printedInOrder(options))];
@@ -86,7 +96,18 @@ async function dialAndLogIn(options: ConnectOptions, turn: Turn): Promise<Connec
     const client = new SshClient({ socket, clock, around });
     const connection = new Connection({ client, socket, config, clock, windowBudget, log });
     client.onHandshake(turn.end); // what follows is waiting: for the server, for agents, for a person
-    const handshake = new Handshake({ client, socket, config, kems, phases, verifier, identities, caller });
+    const login = new Login({ config, identities, caller, clock, outstanding, memory: options.loginMemory });
+    const handshake = new Handshake({
+      client,
+      socket,
+      config,
+      kems,
+      phases,
+      verifier,
+      identities,
+      login,
+      caller,
+    });
     const { warnings } = connection;
     keepHostKeys(client, { config, known, verifier, files, hostKeyFiles, log, warnings });
     await handshake.run(offered);
@@ -94,18 +115,22 @@ async function dialAndLogIn(options: ConnectOptions, turn: Turn): Promise<Connec
     connection.established();
     return connection;
   } catch (error) {
-    throw mayBeOver(error, identities)
-      ? new TundError("CONNECT_TIMEOUT", messageOf(error), { cause: error })
-      : error;
+    const told = mayBeOver(error, identities);
+    throw await withWhatIsOutstanding(told, { config, outstanding, clock, signal });
   } finally {
     phases.end();
     identities.close();
   }
 }
 
-// The key that would have opened the door may be in a file that did not answer: another attempt may find it there.
-const mayBeOver = (error: unknown, { stalled }: Identities): boolean =>
-  stalled && error instanceof TundError && ["AUTH_FAILED", "PROMPT_UNANSWERED"].includes(error.code);
+// The key that would have opened the door may be in a file that did not answer, where another attempt may find it; or in an
+// agent that somebody has to unlock first.
+function mayBeOver(error: unknown, { stalled, silent }: Identities): unknown {
+  if (!(error instanceof TundError) || !["AUTH_FAILED", "PROMPT_UNANSWERED"].includes(error.code))
+    return error;
+  if (silent !== null) return new TundError("PROMPT_UNANSWERED", error.message, { cause: error });
+  return stalled ? new TundError("CONNECT_TIMEOUT", error.message, { cause: error }) : error;
+}
 
 async function knownHosts(options: ConnectOptions): Promise<KnownHost[]> {
   const { config, hostKeyFiles, hostKeyMemory, log } = options;

@@ -68,6 +68,7 @@ function dialAddress(address: string, { config, clock, signal }: Attempt): Promi
   const localAddress = boundAddress(address, config);
   const numeric = formatAddress(address, port);
   const where = address === hostname ? numeric : `${hostname} (${numeric})`;
+  const began = clock.monotonic();
   return new Promise((connected, failed) => {
     const socket = new MasterSocket({ signal, noDelay: true, keepAlive: tcpKeepAlive, dialled: address });
     socket.connect({ host: address, port, ...(localAddress === undefined ? {} : { localAddress }) });
@@ -82,6 +83,7 @@ function dialAddress(address: string, { config, clock, signal }: Attempt): Promi
     });
     socket.once("connect", () => {
       timer.cancel();
+      socket.tookMs = clock.monotonic() - began;
       connected(socket);
     });
   });

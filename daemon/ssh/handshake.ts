@@ -7,8 +7,8 @@ import { type HostConfig, whereOf } from "./host-config.ts";
 import type { HostVerifier } from "./host-verifier.ts";
 import type { Identities } from "./identities.ts";
 import type { Kems } from "./kex/kems.ts";
-import { Login } from "./login.ts";
-import type { Phases } from "./phases.ts";
+import type { Login } from "./login.ts";
+import { KEY_EXCHANGE_MS, type Phases, versionLimitMs } from "./phases.ts";
 import type { SshClient } from "./ssh2/client.ts";
 import type { Wire } from "./wire.ts";
 
@@ -20,12 +20,12 @@ export interface HandshakeParts {
   phases: Phases;
   verifier: HostVerifier;
   identities: Identities;
+  login: Login;
   caller: Caller;
 }
 
 export class Handshake {
   readonly #parts: HandshakeParts;
-  #login: Login | undefined;
   #phase: Stage["phase"] = "handshake";
 
   constructor(parts: HandshakeParts) {
@@ -34,7 +34,7 @@ export class Handshake {
 
   /** Goes through it. @throws TundError for whatever kept it from coming up */
   run(offered: Offered): Promise<void> {
-    const { client, socket, phases } = this.#parts;
+    const { client, socket, config, phases } = this.#parts;
     return new Promise((ready, failed) => {
       const fail = (error?: unknown) => {
         phases.end();
@@ -45,18 +45,19 @@ export class Handshake {
       client.onHandshake(() => {
         if (this.#phase !== "handshake") return;
         this.#phase = "authentication";
-        this.#begin(fail);
+        phases.end(); // who takes their time now is the server, an agent, or a person
       });
       client.onReady(() => {
         phases.end();
         this.#phase = "established";
+        this.#parts.login.succeeded();
         ready();
       });
       client.onBanner((text) => this.#parts.caller.tell(text));
       // A server that is done with us may leave the socket half open: its FIN is the end of this attempt.
       socket.once("end", () => setImmediate(fail));
       socket.once("close", () => fail());
-      this.#begin(fail);
+      this.#begin(versionLimitMs(config, socket.tookMs), "no SSH version", fail);
       try {
         this.#start(offered, fail);
       } catch (error) {
@@ -65,11 +66,9 @@ export class Handshake {
     });
   }
 
-  #start({ algorithms, kex, hostKeys }: Offered, onFailure: (error: unknown) => void): void {
-    const { client, config, kems, verifier, identities, caller } = this.#parts;
+  #start({ algorithms, kex, hostKeys }: Offered, fail: (error: unknown) => void): void {
+    const { client, config, kems, verifier, identities, login } = this.#parts;
     let proof: SshClient["hostProof"] | undefined;
-    const login = new Login({ config, identities, caller, onFailure });
-    this.#login = login;
     verifier.onCertificate((certificate, key) => client.useCertified(certificate, key));
     client.connect({
       user: config.user,
@@ -81,6 +80,7 @@ export class Handshake {
         proof ??= client.hostProof;
         return verifier.verify(key, answer);
       },
+      onVersion: () => this.#begin(KEY_EXCHANGE_MS, "no end to key exchange", fail),
       onKeyAccepted: () => login.keyAccepted(),
       onPasswordExpired: (message) => login.passwordExpired(message),
     });
@@ -93,15 +93,14 @@ export class Handshake {
       isBound = true;
       identities.agent?.bind({ ...proof, sessionId: userAuth.sessionId }).catch(() => undefined);
     });
-    login.speakOver(userAuth);
+    login.speakOver(userAuth, fail);
   }
 
-  #begin(fail: (error: unknown) => void): void {
+  #begin(ms: number, missing: string, fail: (error: unknown) => void): void {
     const { phases, config } = this.#parts;
-    const seconds = config.connectTimeoutMs / 1000;
-    const late = () =>
-      new TundError("CONNECT_TIMEOUT", `${whereOf(config)}: no end to ${this.#phase} within ${seconds} s`);
-    phases.begin(() => fail(late()));
+    const seconds = Math.ceil(ms / 1000);
+    const late = () => new TundError("CONNECT_TIMEOUT", `${whereOf(config)}: ${missing} within ${seconds} s`);
+    phases.begin(ms, () => fail(late()));
   }
 
   #explain(error: unknown): TundError {
@@ -110,6 +109,6 @@ export class Handshake {
     const stage = { where: whereOf(config), phase: this.#phase, offers: client.offers };
     const failure = connectionFailure(error ?? new Error("closed by the server"), stage);
     const isOurs = failure.code !== "AUTH_FAILED" || error instanceof TundError;
-    return isOurs || this.#login === undefined ? failure : this.#login.failure(failure.message);
+    return isOurs ? failure : this.#parts.login.failure(failure.message);
   }
 }

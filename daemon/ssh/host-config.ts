@@ -37,7 +37,10 @@ export interface HostConfig extends AuthenticationConfig, HostKeyConfig {
   /** how often each address is tried */
   connectionAttempts: number;
   way: Way;
+  /** for each address, and each name to be resolved; Infinity where somebody wants none */
   connectTimeoutMs: number;
+  /** whether ssh_config says so: it limits what a person may be waited for as well then (the server's version line) */
+  isConnectTimeoutSet: boolean;
   /** 0: off */
   keepaliveIntervalMs: number;
   keepaliveCountMax: number;
@@ -261,10 +264,17 @@ function toHostConfig(
 }
 
 const timing = (value: (name: string) => string) => ({
-  connectTimeoutMs: (Number(value("connecttimeout")) || 30) * 1000,
+  ...connectTimeout(value("connecttimeout")),
   keepaliveIntervalMs: Number(value("serveraliveinterval")) * 1000,
   keepaliveCountMax: Number(value("serveralivecountmax") || 3),
 });
+
+// `none` for what nobody said, or said; 0 is no limit (sshconnect.c).
+function connectTimeout(value: string): Pick<HostConfig, "connectTimeoutMs" | "isConnectTimeoutSet"> {
+  const seconds = value === "" ? Number.NaN : Number(value);
+  if (Number.isNaN(seconds)) return { connectTimeoutMs: 30_000, isConnectTimeoutSet: false };
+  return { connectTimeoutMs: seconds === 0 ? Infinity : seconds * 1000, isConnectTimeoutSet: true };
+}
 
 // Bytes and seconds; 0 for what nobody chose.
 function rekeyLimit(value: string): RekeyLimit {

@@ -4,7 +4,7 @@ import { clipped } from "../../shared/clipped.ts";
 import type { Clock } from "../../shared/clock.ts";
 import { messageOf, TundError } from "../../shared/errors.ts";
 import type { FileError, Files } from "../files.ts";
-import { Agent } from "./agent.ts";
+import { Agent, SilentAgent } from "./agent.ts";
 import { type Caller, unanswered } from "./caller.ts";
 import type { HostConfig } from "./host-config.ts";
 import { isCertificateType } from "./certificate.ts";
@@ -19,6 +19,8 @@ export interface Identities {
   skipped: string[];
   /** whether a file did not answer: what it holds may be of use another time */
   stalled: boolean;
+  /** an agent that had not told its keys when it was waited for no longer: a person may be asked to unlock it */
+  silent: string | null;
   /** the agent that was asked, for as long as the login takes; null where there is none */
   agent: Agent | null;
   /** To be called when the login has ended: what was opened for it is closed, unless it is to be remembered. */
@@ -32,7 +34,14 @@ export interface IdentityOptions {
   clock: Clock;
   /** what opens those that have a passphrase; null where nobody is asked for one */
   keyRing: KeyRing | null;
+  /** ends the waiting for an agent */
+  signal: AbortSignal;
 }
+
+// How long an agent is waited for that does not tell its keys, where there is something to log in with without it: somebody may
+// have to unlock it. Where nobody is asked anything, and where there is nothing else.
+const UNLOCKING_MS = 60_000;
+const NOBODY_ASKED_MS = 5000;
 
 /** A key or certificate that could be offered. */
 interface Candidate {
@@ -44,18 +53,22 @@ interface Candidate {
   open?: () => Promise<Offer>;
 }
 
-/** Gathers what to offer. Never throws: an unusable key or agent is told in `skipped` and the others are tried. */
+/**
+ * Gathers what to offer. An unusable key or agent is told in `skipped` and the others are tried.
+ * @throws what `signal` was aborted with, and nothing else
+ */
 export async function gatherIdentities(options: IdentityOptions): Promise<Identities> {
   const { config, caller, keyRing, files: reader } = options;
   const opening = new Opening(config, caller, keyRing);
   if (!config.publicKeyAllowed) {
     const skipped = ["any key: PubkeyAuthentication is off"];
-    return { offers: [], skipped, stalled: false, agent: null, close: () => undefined };
+    return { offers: [], skipped, stalled: false, silent: null, agent: null, close: () => undefined };
   }
   const skipped: string[] = [];
   const read = await Promise.all(config.identityFiles.map((path) => readKeyFile(path, reader)));
   const files = read.filter((file) => file !== null);
-  const { agent, held } = await openAgent(options, skipped);
+  const canDoWithout = files.some(({ privateKey }) => privateKey !== null);
+  const { agent, held, silent } = await openAgent(options, skipped, canDoWithout);
   const fileKeys = files.map((file) => candidateOf(file, opening));
   const problems: FileError[] = [];
   const certificate = (path: string) =>
@@ -92,7 +105,7 @@ export async function gatherIdentities(options: IdentityOptions): Promise<Identi
     agent?.close();
     opening.end();
   };
-  return { offers, skipped, stalled, agent, close };
+  return { offers, skipped, stalled, silent, agent, close };
 }
 
 /** The certificate, or other public key, in a file; null: there is none, undefined: it could not be read, which is told of. */
@@ -108,17 +121,24 @@ function signerOf(blob: Buffer, signers: readonly Candidate[]): Sign | null {
 
 /** The daemon's agent, or a caller's where it has none or that one does not answer. */
 async function openAgent(
-  { config, caller, files, clock }: IdentityOptions,
+  { config, caller, files, clock, keyRing, signal }: IdentityOptions,
   skipped: string[],
-): Promise<{ agent: Agent | null; held: Candidate[] }> {
+  canDoWithout: boolean,
+): Promise<{ agent: Agent | null; held: Candidate[]; silent: string | null }> {
   const { path: own, isFixed } = config.agent;
-  const paths = [own, ...(isFixed ? [] : caller.agents)].filter((path) => path !== null);
-  for (const path of new Set(paths)) {
+  const paths = new Set([own, ...(isFixed ? [] : caller.agents)].filter((path) => path !== null));
+  const patience = canDoWithout || paths.size > 1 ? UNLOCKING_MS : Infinity;
+  const limits = { answerMs: keyRing === null ? NOBODY_ASKED_MS : patience, signMs: Infinity };
+  let silent: string | null = null;
+  for (const path of paths) {
     let agent: Agent | undefined;
+    const stop = () => agent?.close();
+    signal.addEventListener("abort", stop, { once: true });
     try {
       // connect() looks it up on the event loop: a directory that does not answer must not have everybody wait.
       await files.exists(path);
-      agent = new Agent(path, clock);
+      signal.throwIfAborted();
+      agent = new Agent(path, clock, limits);
       const asked = agent;
       const keys = await asked.keys();
       const held = keys.map(({ blob, comment }) => ({
@@ -126,13 +146,17 @@ async function openAgent(
         blob,
         sign: agentSigner(asked, blob, caller),
       }));
-      return { agent: asked, held };
+      return { agent: asked, held, silent };
     } catch (error) {
       agent?.close();
+      signal.throwIfAborted();
+      if (error instanceof SilentAgent) silent ??= path;
       skipped.push(`agent ${path}: ${messageOf(error)}`);
+    } finally {
+      signal.removeEventListener("abort", stop);
     }
   }
-  return { agent: null, held: [] };
+  return { agent: null, held: [], silent };
 }
 
 const agentSigner =

@@ -1,11 +1,14 @@
 // User authentication (RFC 4252): which method to try next, in ssh's order, and what to say when none is left.
 import type { AnyAuthMethod, AuthHandlerMiddleware } from "ssh2";
+import type { Clock, Timer } from "../../shared/clock.ts";
 import { messageOf, TundError } from "../../shared/errors.ts";
 import { type Caller, unanswered } from "./caller.ts";
 import { type HostConfig, whereOf } from "./host-config.ts";
 import type { Identities } from "./identities.ts";
 import { Interrogation, wipe } from "./interrogation.ts";
+import { halfwayText, type LoginMemory } from "./login-memory.ts";
 import { algorithmFor, type LockedOffer, type Offer } from "./offer.ts";
+import type { Outstanding } from "./outstanding.ts";
 import { listed, names } from "./said.ts";
 import type { UserAuth } from "./ssh2/user-auth.ts";
 
@@ -13,14 +16,29 @@ export interface LoginOptions {
   config: HostConfig;
   identities: Identities;
   caller: Caller;
-  /** ends the attempt: what was asked was not answered, or something broke */
-  onFailure: (error: unknown) => void;
+  clock: Clock;
+  /** is told of what a person may still have to do */
+  outstanding: Outstanding;
+  /** is told what the server wants beyond a first factor */
+  memory: LoginMemory;
 }
+
+// An agent that refuses sooner has asked nobody: it is locked, or keeps the key for other hosts.
+const ASKED_SOMEBODY_MS = 2000;
+// Behind an answer that it has had for so long a server may be waiting for a person: a push to their telephone.
+const PUSH_MS = 10_000;
 
 // What the machine-readable half of a failure repeats of a server's list.
 const MOST_DETAILS = 100;
+// What is remembered of it for each host.
+const MOST_WANTED = 16;
 
 type Method = AnyAuthMethod | undefined;
+
+const nothing = (): void => undefined;
+
+const isUnanswered = (error: unknown): boolean =>
+  error instanceof TundError && error.code === "PROMPT_UNANSWERED";
 
 // As many factors as no server wants. One that calls every try a partial success would have keys and people asked for ever.
 const MOST_FACTORS = 10;
@@ -30,6 +48,10 @@ export class Login {
   readonly #options: LoginOptions;
   readonly #interrogation: Interrogation;
   readonly #tried: string[] = [];
+  /** what succeeded of several things that the server wants: `key`, or the method's name */
+  readonly #succeeded: string[] = [];
+  /** keys of agents that somebody had to agree to the use of, and did not */
+  readonly #refused: string[] = [];
   readonly #needed: string[] = [];
   readonly #passed = new Set<Offer | LockedOffer>();
   #offers: (Offer | LockedOffer)[];
@@ -41,6 +63,8 @@ export class Login {
   #isFirst = true;
   #begin: (method: AnyAuthMethod) => void = () => undefined;
   #wire: UserAuth | undefined;
+  #onFailure: (error: unknown) => void = () => undefined;
+  #onVerdict = nothing;
 
   constructor(options: LoginOptions) {
     this.#options = options;
@@ -48,13 +72,21 @@ export class Login {
     this.#interrogation = new Interrogation(options.config, options.caller);
   }
 
-  /** To be called when the client has been told to connect. */
-  speakOver(wire: UserAuth): void {
+  /** To be called when the client has been told to connect. `onFailure` ends the attempt: something broke, or was not answered. */
+  speakOver(wire: UserAuth, onFailure: (error: unknown) => void): void {
     this.#wire = wire;
+    this.#onFailure = onFailure;
+  }
+
+  /** To be called when the server has let us in. */
+  succeeded(): void {
+    this.#onVerdict();
+    if (this.#succeeded.length === 0) this.#options.memory.forget(this.#options.config);
   }
 
   readonly handler: AuthHandlerMiddleware = (accepted, isPartial, next) => {
     this.#begin = next;
+    this.#onVerdict();
     // null on the first call, whatever the types say (ssh2 lib/client.js).
     if (Array.isArray(accepted)) this.#accepted = names(accepted);
     this.#guard(this.#next(isPartial ?? false));
@@ -75,7 +107,7 @@ export class Login {
   }
 
   #guard(step: Promise<void>): void {
-    step.catch((error: unknown) => this.#options.onFailure(error));
+    step.catch((error: unknown) => this.#onFailure(error));
   }
 
   async #next(isPartial: boolean): Promise<void> {
@@ -86,6 +118,7 @@ export class Login {
   // One of several methods that the server wants has succeeded: all are there to be tried again (sshconnect2.c), but for
   // the key that has served.
   #stepForward(): void {
+    this.#noteHalfway();
     if (++this.#factors > MOST_FACTORS)
       throw new TundError(
         "AUTH_FAILED",
@@ -95,6 +128,13 @@ export class Login {
     this.#offers = this.#options.identities.offers.filter((offer) => !this.#passed.has(offer));
     this.#spent.clear();
     this.#interrogation.again();
+  }
+
+  #noteHalfway(): void {
+    const { config, memory } = this.#options;
+    const label = this.#tried.pop(); // the last that was tried
+    if (label !== undefined) this.#succeeded.push(this.#current === undefined ? label : "key");
+    memory.keep(config, { accepted: [...this.#succeeded], wants: this.#accepted.slice(0, MOST_WANTED) });
   }
 
   async #advance(): Promise<void> {
@@ -153,9 +193,8 @@ export class Login {
 
   /** @throws what it is given, where somebody was there and would not answer */
   #noteUnusable(label: string, error: unknown): void {
-    const isUnanswered = error instanceof TundError && error.code === "PROMPT_UNANSWERED";
-    if (isUnanswered && this.#options.caller.isPresent) throw error;
-    if (isUnanswered && !this.#options.config.isBatch) this.#needed.push(`the passphrase of ${label}`);
+    if (isUnanswered(error) && this.#options.caller.isPresent) throw error;
+    if (isUnanswered(error) && !this.#options.config.isBatch) this.#needed.push(`the passphrase of ${label}`);
     this.#options.identities.skipped.push(`${label}: ${messageOf(error)}`);
   }
 
@@ -166,19 +205,39 @@ export class Login {
       if (!config.isBatch) this.#needed.push(`${what} for ${config.user}@${config.hostname}`);
       return undefined;
     }
-    const method = await this.#interrogation.method(name, (error) => this.#options.onFailure(error));
-    if (method !== undefined) this.#tried.push(name);
+    const method = await this.#interrogation.method(name, (error) => this.#onFailure(error));
+    if (method === undefined) return undefined;
+    this.#tried.push(name);
+    this.#awaitVerdict(name);
     return method;
+  }
+
+  // A server that says nothing for long behind an answer may have somebody asked elsewhere.
+  #awaitVerdict(name: string): void {
+    const { clock, outstanding } = this.#options;
+    let settle = nothing;
+    const verdict = new Promise<void>((resolve) => (settle = resolve));
+    const what = `the server's verdict on ${name}, for which it may ask somebody elsewhere`;
+    const timer: Timer = clock.after(PUSH_MS, () => void outstanding.during(what, verdict));
+    this.#onVerdict = () => {
+      timer.cancel();
+      settle();
+    };
   }
 
   async #prove({ offer, algorithm }: { offer: Offer; algorithm: string }): Promise<void> {
     const wire = this.#wire;
     if (wire === undefined) return;
+    const { clock, outstanding } = this.#options;
+    const began = clock.monotonic();
     let signature: Buffer;
     try {
-      signature = await offer.sign(wire.toBeSigned(algorithm, offer.blob), algorithm);
+      const signing = offer.sign(wire.toBeSigned(algorithm, offer.blob), algorithm);
+      signature = await outstanding.during(`a signature by ${offer.label}`, signing);
     } catch (error) {
       this.#noteUnusable(offer.label, error);
+      if (!isUnanswered(error) && clock.monotonic() - began >= ASKED_SOMEBODY_MS)
+        this.#refused.push(offer.label);
       this.#tried.pop();
       return this.#advance();
     }
@@ -190,9 +249,14 @@ export class Login {
     const { skipped } = this.#options.identities;
     const { config } = this.#options;
     const where = whereOf(config);
+    const accepted = listed(this.#accepted);
+    const isHalfway = this.#succeeded.length > 0;
     const parts = [
-      `${where} accepts ${listed(this.#accepted) || "nothing that it names"}`,
-      this.#tried.length > 0 ? `refused: ${listed(this.#tried)}` : "tund had no key to offer",
+      isHalfway
+        ? halfwayText({ accepted: this.#succeeded }, accepted)
+        : `${where} accepts ${accepted || "nothing that it names"}`,
+      ...(this.#tried.length > 0 ? [`refused: ${listed(this.#tried)}`] : []),
+      ...(this.#tried.length === 0 && !isHalfway ? ["tund had no key to offer"] : []),
       ...(skipped.length > 0 ? [`not offered: ${listed(skipped)}`] : []),
       ...(/too many/i.test(said)
         ? ["the server allows no more tries: set IdentitiesOnly and IdentityFile"]
@@ -200,10 +264,17 @@ export class Login {
     ];
     const details = {
       accepted: this.#accepted.slice(0, MOST_DETAILS),
+      succeeded: [...this.#succeeded],
       tried: [...this.#tried],
       skipped: [...skipped],
     };
-    const account = `authentication failed: ${parts.join("; ")}`;
+    const account = `authentication failed${isHalfway ? ` at ${where}` : ""}: ${parts.join("; ")}`;
+    if (this.#refused.length > 0)
+      return new TundError(
+        "PROMPT_UNANSWERED",
+        `${account}; nobody agreed to the use of ${listed(this.#refused)}: run 'tunctl connect ${config.host}' where you can`,
+        { details },
+      );
     if (this.#needed.length === 0) return new TundError("AUTH_FAILED", account, { details });
     const needed = unanswered(
       this.#needed.join(" or "),

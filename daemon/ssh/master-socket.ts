@@ -20,6 +20,8 @@ export class MasterSocket extends Socket {
 
   /** the address that is dialled, which need not be the peer's: 0.0.0.0 leads to 127.0.0.1 */
   readonly dialled: string | undefined;
+  /** how long it took to connect, in milliseconds */
+  tookMs: number | undefined;
 
   /** Paused: what comes is read once somebody listens to 'data' and calls resume(). */
   constructor({ dialled, ...options }: MasterSocketOptions) {

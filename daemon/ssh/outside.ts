@@ -8,12 +8,14 @@ import type { Children } from "./children.ts";
 import { HostKeyFiles } from "./host-key-files.ts";
 import { HostKeyMemory } from "./host-key-memory.ts";
 import type { Kems } from "./kex/kems.ts";
+import { LoginMemory } from "./login-memory.ts";
 
 export interface Outside {
   children: Children;
   files: Files;
   hostKeyFiles: HostKeyFiles;
   hostKeyMemory: HostKeyMemory;
+  loginMemory: LoginMemory;
   resolver: Resolver;
   slices: Turns;
   kems: Kems;
@@ -31,7 +33,8 @@ export function makeOutside(
   const resolver = new Resolver({ clock, files, threads: threads / 2 });
   const hostKeyFiles = new HostKeyFiles({ files, children, slices, clock });
   const hostKeyMemory = new HostKeyMemory(clock);
-  return { children, files, resolver, slices, hostKeyFiles, hostKeyMemory, kems };
+  const loginMemory = new LoginMemory();
+  return { children, files, resolver, slices, hostKeyFiles, hostKeyMemory, loginMemory, kems };
 }
 
 /** Whether a call is out that may never come back: Node waits for it when the process is to end. */

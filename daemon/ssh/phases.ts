@@ -1,31 +1,56 @@
-// How long each phase of a connection attempt may take; while a person is asked, nothing is counted.
+// How long each phase of a connection attempt may take: what needs no person has a limit, and while a person is asked nothing
+// is counted. From authentication on the server alone has limits, as in ssh.
+import { clipped } from "../../shared/clipped.ts";
 import type { Clock, Timer } from "../../shared/clock.ts";
 import type { Caller } from "./caller.ts";
+import type { HostConfig } from "./host-config.ts";
+import type { Outstanding } from "./outstanding.ts";
+
+/** What a key exchange may take, in milliseconds: nobody has to do anything for it, and the slowest machine needs seconds. */
+export const KEY_EXCHANGE_MS = 120_000;
+
+// Of a question, which may be the server's, what is told of it.
+const MOST_ASKED = 200;
+
+/**
+ * How long the server's version line (RFC 4253 section 4.2) is waited for, in milliseconds. ConnectTimeout, of which the TCP
+ * connection took `tookMs`, as in ssh; behind a ProxyCommand or a jump only one that somebody has set, since there a person may
+ * be logging in at a browser meanwhile.
+ */
+export const versionLimitMs = (
+  { way, connectTimeoutMs, isConnectTimeoutSet }: HostConfig,
+  tookMs = 0,
+): number =>
+  way.kind === "direct" || isConnectTimeoutSet ? Math.max(connectTimeoutMs - tookMs, 1) : Infinity;
 
 export class Phases {
   readonly #clock: Clock;
-  readonly #ms: number;
+  readonly #outstanding: Outstanding;
   #onLate: () => void = () => undefined;
   #timer: Timer | undefined;
+  /** what is left of the phase, in milliseconds, at the moment `#since` */
+  #leftMs = Infinity;
+  #since = 0;
   #asking = 0;
-  #isOver = false;
 
-  /** @param ms what each phase is given */
-  constructor(clock: Clock, ms: number) {
+  /** @param outstanding is told of what a person is asked */
+  constructor(clock: Clock, outstanding: Outstanding) {
     this.#clock = clock;
-    this.#ms = ms;
+    this.#outstanding = outstanding;
   }
 
-  /** A phase begins. `onLate` is called when it takes too long. */
-  begin(onLate: () => void): void {
+  /** A phase begins, and with it the one before is over. `onLate` is called when it takes more than `ms` milliseconds. */
+  begin(ms: number, onLate: () => void): void {
+    this.end();
+    this.#leftMs = ms;
     this.#onLate = onLate;
-    this.#arm();
+    if (this.#asking === 0) this.#run();
   }
 
-  /** There is nothing more to wait for. */
+  /** What follows has no limit. */
   end(): void {
-    this.#isOver = true;
     this.#timer?.cancel();
+    this.#leftMs = Infinity;
   }
 
   /** A caller who may take their time. */
@@ -43,21 +68,26 @@ export class Phases {
       keptKey: (memo) => caller.keptKey(memo),
       tell: (text) => caller.tell(text),
       ask: async (question) => {
-        this.#asking++;
-        this.#timer?.cancel();
+        if (this.#asking++ === 0) this.#pause();
         try {
-          return await caller.ask(question);
+          return await this.#outstanding.during(
+            `an answer to '${clipped(question.text.trim(), MOST_ASKED)}'`,
+            caller.ask(question),
+          );
         } finally {
-          this.#asking--;
-          this.#arm();
+          if (--this.#asking === 0) this.#run();
         }
       },
     };
   }
 
-  #arm(): void {
+  #run(): void {
+    this.#since = this.#clock.monotonic();
+    if (this.#leftMs !== Infinity) this.#timer = this.#clock.after(this.#leftMs, () => this.#onLate());
+  }
+
+  #pause(): void {
     this.#timer?.cancel();
-    if (this.#isOver || this.#asking > 0) return;
-    this.#timer = this.#clock.after(this.#ms, () => this.#onLate());
+    this.#leftMs = Math.max(this.#leftMs - (this.#clock.monotonic() - this.#since), 0);
   }
 }

@@ -9,6 +9,8 @@ import { type DialQueue, somebody, type Turn } from "./dial-queue.ts";
 import { connectionFailure } from "./failure.ts";
 import { type HostConfig, whereOf } from "./host-config.ts";
 import type { Kems } from "./kex/kems.ts";
+import { KEY_EXCHANGE_MS, Phases, versionLimitMs } from "./phases.ts";
+import { Outstanding } from "./outstanding.ts";
 import { reach } from "./reach.ts";
 import { names } from "./said.ts";
 import { SshClient } from "./ssh2/client.ts";
@@ -35,11 +37,14 @@ export interface Shown {
   server: string | null;
   /** how keys were exchanged; null when it was not asked */
   kex: string | null;
-  /** the authentication methods that it offers; null when it was not asked */
+  /** the authentication methods that it offers; null when it was not asked, or had not answered after 30 s */
   methods: string[] | null;
 }
 
 type Offer = Pick<Offered, "algorithms" | "kex">;
+
+// A server may have somebody asked elsewhere before it says: whoever wants a look is not kept waiting for that.
+const METHODS_MS = 30_000;
 
 const families = [
   ["ssh-ed25519"],
@@ -102,7 +107,7 @@ async function lookBy(
     turn.end();
     shown.kex = kex;
   });
-  const seconds = config.connectTimeoutMs / 1000;
+  const phases = new Phases(clock, new Outstanding());
   try {
     return await new Promise<Shown>((resolve, reject) => {
       const done = (why: unknown) => {
@@ -111,16 +116,21 @@ async function lookBy(
         const stage = { where: whereOf(config), phase: "handshake" as const, offers: client.offers };
         return reject(connectionFailure(why ?? new Error("closed by the server"), stage));
       };
-      const timer = clock.after(config.connectTimeoutMs, () =>
-        done(new TundError("CONNECT_TIMEOUT", `${whereOf(config)} said nothing within ${seconds} s`)),
-      );
+      const limit = (ms: number, missing: string) =>
+        phases.begin(ms, () => {
+          const seconds = Math.ceil(ms / 1000);
+          done(new TundError("CONNECT_TIMEOUT", `${whereOf(config)}: ${missing} within ${seconds} s`));
+        });
+      limit(versionLimitMs(config, wire.tookMs), "no SSH version");
+      client.onHandshake(() => limit(METHODS_MS, "no list of authentication methods"));
       client.onError(done);
       signal.addEventListener("abort", () => wire.destroy(), { once: true }); // one over a channel knows no signal
-      wire.once("close", () => (timer.cancel(), done(undefined)));
+      wire.once("close", () => done(undefined));
       client.connect({
         user: config.user,
         algorithms,
         kex: { methods: offered, kems, owner: null },
+        onVersion: () => limit(KEY_EXCHANGE_MS, "no end to key exchange"),
         hostVerdict: (key) => {
           shown.key = Buffer.from(key);
           return asks;
@@ -138,6 +148,7 @@ async function lookBy(
       });
     });
   } finally {
+    phases.end();
     over.abort();
     wire.destroy();
   }

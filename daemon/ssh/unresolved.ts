@@ -15,6 +15,7 @@ export const unresolved = (host: string): HostConfig => ({
   connectionAttempts: 1,
   way: { kind: "direct" },
   connectTimeoutMs: 0,
+  isConnectTimeoutSet: false,
   keepaliveIntervalMs: 0,
   keepaliveDoubt: null,
   keepaliveCountMax: 0,

@@ -11,6 +11,8 @@ export interface Wire extends Duplex {
   readonly remoteAddress?: string | undefined;
   /** the address that was dialled, where it is a TCP connection of its own */
   readonly dialled?: string | undefined;
+  /** how long it took to connect to that, in milliseconds */
+  readonly tookMs?: number | undefined;
   readonly localAddress?: string | undefined;
   readonly localPort?: number | undefined;
 }

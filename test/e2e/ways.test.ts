@@ -228,7 +228,7 @@ describe("ProxyCommand", () => {
     });
     const outcome = await tund.tunctl(["connect", "silent"]);
     expect(outcome.code).toBe(8);
-    expect(outcome.stderr).toContain("no end to handshake within 1 s");
+    expect(outcome.stderr).toContain("no SSH version within 1 s");
     await eventually(() => expect(programsOf(tund.pid)).toEqual([]));
   });
 });

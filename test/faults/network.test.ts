@@ -80,7 +80,7 @@ describe("a network", () => {
     expect(proxy.total()).toBe(1);
   });
 
-  it("that holds up a login ends the attempt by ConnectTimeout, whatever phase it is in", async () => {
+  it("that holds up a login before the server has said its version ends the attempt by ConnectTimeout", async () => {
     const { world, proxy } = await behindProxy({ ConnectTimeout: 1 });
     proxy.freeze();
     const began = performance.now();

@@ -3,6 +3,7 @@ import type { Caller } from "../../daemon/ssh/caller.ts";
 import { connect } from "../../daemon/ssh/connect.ts";
 import { DialQueue } from "../../daemon/ssh/dial-queue.ts";
 import { KeyRing } from "../../daemon/ssh/key-ring.ts";
+import { Outstanding } from "../../daemon/ssh/outstanding.ts";
 import { WindowBudget } from "../../daemon/ssh/receive-window.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { TundError } from "../../shared/errors.ts";
@@ -64,7 +65,12 @@ export async function loginsTo({ sshConfig }: HostileServer, host = "hostile"): 
   };
   const attempt = async (signal: AbortSignal): Promise<TundError | null> => {
     try {
-      const connection = await connect({ ...fixed, windowBudget: new WindowBudget(0), signal });
+      const connection = await connect({
+        ...fixed,
+        windowBudget: new WindowBudget(0),
+        outstanding: new Outstanding(),
+        signal,
+      });
       connection.close();
       await connection.closed;
       return null;

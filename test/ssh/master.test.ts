@@ -72,17 +72,6 @@ describe("a master", () => {
     );
   });
 
-  it("gives up on a server that never ends its authentication", async () => {
-    const clock = manualClock();
-    const { server, registry } = await world({ clock, config: ["ConnectTimeout 5"] });
-    server.switches.authentication = "never";
-    const failed = expect(registry.connect("fake")).rejects.toThrow(code("CONNECT_TIMEOUT"));
-    await eventually(async () => expect(await registry.masters()).toMatchObject([{ state: "connecting" }]));
-    const timer = setInterval(() => clock.advance(1000), 10);
-    onTestFinished(() => clearInterval(timer));
-    await failed;
-  });
-
   it("dials again by itself when the link is lost, and its forwards work again on the same port", async () => {
     const clock = manualClock();
     const { server, echo, registry } = await world({ clock });

@@ -31,6 +31,8 @@ export interface LoginServer {
   hostKeyLine: string;
   /** the methods that were tried, in order; `none` left out */
   tried: string[];
+  /** what must succeed: may be changed */
+  factors: LoginServerOptions["factors"];
   /** logins that succeeded */
   logins: () => number;
   addHost(name: string, settings?: Readonly<Record<string, string | number>>): Promise<void>;
@@ -77,6 +79,7 @@ export async function startLoginServer(options: LoginServerOptions): Promise<Log
     knownHosts,
     hostKeyLine,
     tried,
+    factors: options.factors,
     logins: () => logins,
     addHost: (name, more = {}) => config.add(name, more),
     drop: () => clients.forEach((client) => client.end()),

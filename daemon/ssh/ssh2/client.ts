@@ -35,6 +35,8 @@ export interface ConnectOptions {
   hostKeys?: readonly string[];
   authHandler: AuthHandlerMiddleware;
   hostVerdict: HostVerdict;
+  /** the server's version line has come (RFC 4253 section 4.2) */
+  onVersion?: () => void;
   onKeyAccepted?: () => void;
   onPasswordExpired?: (message: string) => void;
 }
@@ -82,7 +84,8 @@ export class SshClient {
     });
     const protocol = this.#protocol;
     const after = (ms: number, run: () => void) => void clock.after(ms, run);
-    const feed = new Feed(protocol, socket, { around, onError: (error) => this.#broken(error) });
+    const onVersion = this.#guarded(on.onVersion ?? (() => undefined));
+    const feed = new Feed(protocol, socket, { around, onVersion, onError: (error) => this.#broken(error) });
     doNothingAfterEnd(protocol, () => {
       this.#isOver = true;
       feed.end();

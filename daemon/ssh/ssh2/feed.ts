@@ -13,6 +13,8 @@ const MOST_HELD = 256 * 1024;
 export interface FeedOptions {
   /** runs what handles the peer's bytes */
   around: (run: () => void) => void;
+  /** the server's version has come, once */
+  onVersion: () => void;
   /** what was read makes no sense, or a handler of it threw: nothing is passed on any more */
   onError: (error: unknown) => void;
 }
@@ -97,6 +99,7 @@ export class Feed {
       const rest = lines.take(chunk);
       if (rest === null) return;
       this.#versionLines = undefined;
+      this.#options.onVersion();
       this.#pass(rest, 0, rest.length);
     } catch (error) {
       this.end();
