@@ -132,6 +132,7 @@ const compiled = spawnSync(
       ["-o", at(`dist/unixfd-${process.platform}-${process.arch}.node`)],
       at("shared/native/unixfd.c"),
       at("shared/native/child.c"),
+      at("shared/native/socket.c"),
     ),
   { encoding: "utf8" },
 );

@@ -29,6 +29,7 @@ export function splice(socket: Socket, channel: Channel, bytes: ByteCount, onEnd
   const { stream, link } = channel;
   pumpIn(socket, channel, bytes);
   pumpOut(socket, channel, bytes);
+  channel.watch?.(socket);
   // Nothing can reach the server any more; what it sent still goes to the client.
   stream.once("close", () => socket.destroySoon());
   socket.once("close", (broken: boolean) => {

@@ -49,9 +49,8 @@ export async function standingOf(
   hosts: readonly KnownHost[],
   { config, hostKeyFiles, signal }: Judging,
 ): Promise<Verdict["kind"]> {
-  const { revokedHostKeys: list } = config;
-  const isListed = list !== null && (await hostKeyFiles.isRevokedBy(list, key, signal));
-  return isListed ? "revoked" : verdict(hosts, { ...hostNameOf(config), key }).kind;
+  const list = await hostKeyFiles.revoking(config.revokedHostKeys, key, signal);
+  return list !== null ? "revoked" : verdict(hosts, { ...hostNameOf(config), key }).kind;
 }
 
 /**

@@ -19,7 +19,8 @@ export interface SshAnswer {
 }
 
 /**
- * Runs `ssh -G` with these arguments, the last of which is the host, within 20 s. What Match exec has started is ended with it.
+ * Runs `ssh -G` with these arguments, the last of which is the host, within 20 s; with -N, since there are no sessions: without
+ * it ssh refuses ForkAfterAuthentication. What Match exec has started is ended with it.
  * @throws TundError HOST_CONFIG_FAILED with ssh's own words, SSH_NOT_FOUND; what `signal` was aborted with
  */
 export async function askSsh(
@@ -32,7 +33,7 @@ export async function askSsh(
     // What Match exec has left behind may hold stderr open; it is not waited for.
     const isEnough = (said: string): boolean => ranPrograms(said);
     // -v for the names of the files alone.
-    const { code, stdout, stderr, saidAll } = await runTool("ssh", ["-T", "-v", "-G", ...args], {
+    const { code, stdout, stderr, saidAll } = await runTool("ssh", ["-N", "-T", "-v", "-G", ...args], {
       ...options,
       isEnough,
     });

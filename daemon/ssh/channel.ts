@@ -1,4 +1,5 @@
 // What the rooms above see of a channel.
+import type { Carried } from "./channel-timeouts.ts";
 import type { Link } from "./link.ts";
 import type { ChannelStream } from "./ssh2/channels.ts";
 
@@ -6,6 +7,8 @@ import type { ChannelStream } from "./ssh2/channels.ts";
 export interface Channel {
   stream: ChannelStream;
   link: Link;
+  /** to be called with what it is joined to, where ChannelTimeout limits how long it may be idle */
+  watch?: ((carried: Carried) => void) | undefined;
 }
 
 /** Who connected to where a forward accepts. */

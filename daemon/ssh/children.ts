@@ -23,6 +23,11 @@ export interface Child {
   readonly exit: Exit | undefined;
   /** settles when it has ended */
   readonly exited: Promise<Exit>;
+  /**
+   * Takes the connected socket that it has passed over its stdout, which must not have been read, once it has ended. Undefined
+   * where the compiled file did not start it. @throws Error with the system's code why there is none
+   */
+  readonly receiveSocket?: () => number;
 }
 
 /**
@@ -46,6 +51,11 @@ export class Children {
     return this.#env;
   }
 
+  /** The compiled file that starts them, where it is there. */
+  get native(): Native | null {
+    return this.#native;
+  }
+
   /**
    * Starts one, found on PATH, without a shell. It settles when the program runs.
    * @throws Error with the system's code (ENOENT, EACCES, E2BIG, ...) when it cannot be started
@@ -61,7 +71,7 @@ export class Children {
     try {
       const started = await this.#native.startChild([program, ...args], strings);
       if (!isRunning(started)) throw failed(program, started.errno);
-      const child = new Started(started);
+      const child = new Started(started, this.#native);
       this.#running.set(child.pid, child);
       this.#look(child, this.#native); // it may have ended before we heard of it
       return child;
@@ -93,23 +103,40 @@ export class Children {
 class Started implements Child {
   readonly pid: number;
   readonly stdin: Socket;
-  readonly stdout: Socket;
   readonly stderr: Socket;
   readonly exited: Promise<Exit>;
+  readonly #native: Native;
+  readonly #stdoutFd: number;
+  #stdout: Socket | undefined;
   #exit: Exit | undefined;
   #settle: (exit: Exit) => void = () => undefined;
 
-  constructor({ pid, stdin, stdout, stderr }: StartedChild) {
+  constructor({ pid, stdin, stdout, stderr }: StartedChild, native: Native) {
     this.pid = pid;
     this.stdin = new Socket({ fd: stdin, readable: false, writable: true });
-    this.stdout = new Socket({ fd: stdout, readable: true, writable: false });
+    this.#stdoutFd = stdout;
     this.stderr = new Socket({ fd: stderr, readable: true, writable: false });
-    for (const each of [this.stdin, this.stdout, this.stderr]) each.on("error", () => undefined);
+    for (const each of [this.stdin, this.stderr]) each.on("error", () => undefined);
+    this.#native = native;
     this.exited = new Promise((resolve) => (this.#settle = resolve));
   }
 
   get exit(): Exit | undefined {
     return this.#exit;
+  }
+
+  // Made when it is wanted: Node reads it from then on, and what it reads has lost the descriptors that came with it.
+  get stdout(): Socket {
+    if (this.#stdout !== undefined) return this.#stdout;
+    const stdout = new Socket({ fd: this.#stdoutFd, readable: true, writable: false });
+    stdout.on("error", () => undefined);
+    return (this.#stdout = stdout);
+  }
+
+  receiveSocket(): number {
+    const fd = this.#native.receiveSocket(this.#stdoutFd);
+    if (fd >= 0) return fd;
+    throw Object.assign(new Error(getSystemErrorName(fd)), { code: getSystemErrorName(fd) });
   }
 
   ended(exit: Exit): void {

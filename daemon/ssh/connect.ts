@@ -24,6 +24,7 @@ import { reach } from "./reach.ts";
 import { SshClient } from "./ssh2/client.ts";
 import { withWhatIsOutstanding } from "./unanswered.ts";
 import { Login } from "./login.ts";
+import { setTrafficClass } from "./traffic-class.ts";
 import { keepHostKeys } from "./update-host-keys.ts";
 import type { Wire } from "./wire.ts";
 
@@ -111,7 +112,11 @@ async function dialAndLogIn(options: ConnectOptions, turn: Turn): Promise<Connec
     const { warnings } = connection;
     keepHostKeys(client, { config, known, verifier, files, hostKeyFiles, log, warnings });
     await handshake.run(offered);
-    warnings.push(...verifier.warnings);
+    warnings.push(
+      ...verifier.warnings,
+      ...config.link.unfollowed,
+      ...setTrafficClass(socket, config, children.native),
+    );
     connection.established();
     return connection;
   } catch (error) {

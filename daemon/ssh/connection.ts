@@ -5,7 +5,8 @@ import { TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
 import type { Log } from "../../shared/log.ts";
 import type { Channel, Originator } from "./channel.ts";
-import { channelFailure, connectionFailure } from "./failure.ts";
+import { type ChannelType, IdleChannels } from "./channel-timeouts.ts";
+import { channelFailure, closedByServer, connectionFailure } from "./failure.ts";
 import { type HostConfig, whereOf } from "./host-config.ts";
 import { Keepalive, signOfLife } from "./keepalive.ts";
 import { Link } from "./link.ts";
@@ -24,6 +25,8 @@ import { type ChannelStream, endOnce, faultOfChannel } from "./ssh2/channels.ts"
 import type { SshClient } from "./ssh2/client.ts";
 
 const GOODBYE_MS = 1000;
+
+type StartOpening = (done: (error: Error | undefined, stream: ChannelStream) => void) => void;
 
 /** What there is to be told of a connection. */
 export interface Figures {
@@ -58,6 +61,7 @@ export class Connection {
   readonly #link: Link;
   readonly #listeners: RemoteListeners;
   readonly #windows: ReceiveWindows;
+  readonly #idle: IdleChannels;
   #keepalive: Keepalive | undefined;
   #rekeying: Rekeying | undefined;
   #failure: TundError | undefined;
@@ -87,6 +91,7 @@ export class Connection {
       roundTripMs: () => this.#shortestMs,
       now: () => clock.monotonic(),
     });
+    this.#idle = new IdleChannels({ timeouts: config.link.channelTimeouts, clock, log });
     this.#listeners = new RemoteListeners(client, (stream) => this.#channel(stream), whereOf(config));
     this.address = formatAddress(socket.remoteAddress ?? config.hostname, config.port);
     let closing = false;
@@ -101,7 +106,7 @@ export class Connection {
     this.closed = new Promise((resolve) => {
       socket.once("close", () => {
         this.#stopWatching();
-        resolve(closing ? undefined : (this.#failure ?? this.#lost(new Error("closed by the server"))));
+        resolve(closing ? undefined : (this.#failure ?? this.#lost(closedByServer(this.#windows.size))));
       });
     });
     client.onHandshake((negotiated) => {
@@ -210,17 +215,18 @@ export class Connection {
 
   /** Opens a direct-tcpip channel (RFC 4254 section 7.2). @throws TundError CHANNEL_*, CONNECTION_LOST */
   openTcp(from: Originator, to: { host: string; port: number }): Promise<Channel> {
-    return this.#open((done) => this.#client.forwarding.openTcp(from, to, done));
+    return this.#open("direct-tcpip", (done) => this.#client.forwarding.openTcp(from, to, done));
   }
 
   /** Opens a direct-streamlocal@openssh.com channel (OpenSSH PROTOCOL section 2.4). @throws TundError CHANNEL_*, CONNECTION_LOST */
   openUnix(path: string): Promise<Channel> {
-    return this.#open((done) => this.#client.forwarding.openUnix(path, done));
+    const { forwarding } = this.#client;
+    return this.#open("direct-streamlocal@openssh.com", (done) => forwarding.openUnix(path, done));
   }
 
   /** Asks the server to listen (tcpip-forward, streamlocal-forward@openssh.com). @throws TundError FORWARD_REFUSED, CONNECTION_LOST */
   listen(bind: RemoteBind, onOpen: (open: RemoteOpen) => void): Promise<RemoteListening> {
-    return this.#listeners.listen(bind, onOpen);
+    return this.#listeners.listen(bind, this.#idle.watching(bind, onOpen));
   }
 
   #startRekeying(): Rekeying {
@@ -245,7 +251,7 @@ export class Connection {
     this.#rekeying?.stop();
   }
 
-  #open(start: (done: (error: Error | undefined, stream: ChannelStream) => void) => void): Promise<Channel> {
+  #open(type: ChannelType, start: StartOpening): Promise<Channel> {
     const asked = this.#clock.monotonic();
     return new Promise((resolve, reject) => {
       try {
@@ -253,7 +259,7 @@ export class Connection {
           if (error) return reject(channelFailure(error));
           this.#cameBack(this.#clock.monotonic() - asked);
           const fault = faultOfChannel(stream);
-          if (fault === null) return resolve(this.#channel(stream));
+          if (fault === null) return resolve(this.#channel(stream, type));
           stream.close();
           stream.resume();
           return reject(new TundError("CHANNEL_CONNECT_FAILED", fault));
@@ -264,10 +270,10 @@ export class Connection {
     });
   }
 
-  #channel(stream: ChannelStream): Channel {
+  #channel(stream: ChannelStream, type?: ChannelType): Channel {
     this.#windows.add(stream);
     endOnce(stream);
-    return { stream, link: this.#link };
+    return { stream, link: this.#link, watch: type && this.#idle.watchOf(type) };
   }
 
   #ping(onReply: (ms: number | undefined) => void): void {

@@ -74,3 +74,11 @@ export function channelFailure(error: unknown): TundError {
     cause: error,
   });
 }
+
+/** That the server has ended a connection without a word. @param channels how many there were: sshd may end one that has none */
+export const closedByServer = (channels: number): Error =>
+  new Error(
+    channels > 0
+      ? "closed by the server"
+      : "closed by the server while it carried nothing (an sshd with UnusedConnectionTimeout does that)",
+  );

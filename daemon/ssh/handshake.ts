@@ -74,6 +74,7 @@ export class Handshake {
       user: config.user,
       algorithms,
       kex: { methods: kex, kems, owner: config.identity },
+      versionAddendum: config.link.versionAddendum,
       hostKeys,
       authHandler: login.handler,
       hostVerdict: (key, answer) => {

@@ -16,6 +16,7 @@ import {
 import { somebody } from "./dial-queue.ts";
 import { type ForwardingConfig, forwardingConfig } from "./forwarding-config.ts";
 import type { HostName } from "./known-hosts.ts";
+import { type LinkConfig, linkConfig } from "./link-config.ts";
 import type { RekeyLimit } from "./rekeying.ts";
 import { parseSettings, type Settings } from "./settings.ts";
 import { jumpHost, partsOf, splitHops, type Way, wayOf } from "./way.ts";
@@ -49,6 +50,7 @@ export interface HostConfig extends AuthenticationConfig, HostKeyConfig {
   rekeyLimit: RekeyLimit;
   tcpKeepAlive: boolean;
   compression: boolean;
+  link: LinkConfig;
   forwarding: ForwardingConfig;
   /** where its master can be driven by ssh itself */
   controlPath: string | null;
@@ -88,7 +90,8 @@ const irrelevant = new Set(
     "permitremoteopen streamlocalbindmask streamlocalbindunlink controlmaster controlpath controlpersist loglevel logverbose " +
     "syslogfacility sessiontype requesttty remotecommand stdinnull forkafterauthentication sendenv setenv escapechar " +
     "enableescapecommandline forwardx11 forwardx11trusted forwardx11timeout forwardagent xauthlocation visualhostkey " +
-    "localcommand permitlocalcommand tunnel tunneldevice tag warnweakcrypto"
+    "localcommand permitlocalcommand tunnel tunneldevice tag warnweakcrypto obscurekeystroketiming fingerprinthash " +
+    "addkeystoagent"
   ).split(" "),
 );
 
@@ -127,8 +130,7 @@ export class HostResolver {
   /**
    * Resolves a host with the options that came with it.
    * @param asking who wants it: a person who waits, unless it says otherwise; and whose environment ssh has then
-   * @throws TundError HOST_CONFIG_FAILED with ssh's own words, SSH_NOT_FOUND, UNSUPPORTED for ProxyUseFdpass; what the
-   * its signal was aborted with
+   * @throws TundError HOST_CONFIG_FAILED with ssh's own words, SSH_NOT_FOUND; what its signal was aborted with
    */
   async resolve(
     host: string,
@@ -144,7 +146,7 @@ export class HostResolver {
     const { printed, ranPrograms } = await this.#ask(last, asked, asking);
     const settings = parseSettings(printed);
     const defaults = await coming;
-    const files = await this.#knownHostsPaths(settings, host);
+    const files = await this.#knownHostsPaths(settings, defaults, host);
     const alive = await this.#aliveIntervals.tell(
       {
         settings,
@@ -170,9 +172,9 @@ export class HostResolver {
     return this.#queries.ask(args, asking);
   }
 
-  async #knownHostsPaths(settings: Settings, host: string): Promise<KnownHostsPaths> {
+  async #knownHostsPaths(settings: Settings, defaults: Settings, host: string): Promise<KnownHostsPaths> {
     try {
-      return await knownHostsPaths(settings, (path) => this.#files.exists(path));
+      return await knownHostsPaths(settings, defaults, (path) => this.#files.exists(path));
     } catch (error) {
       const message = `cannot tell the known hosts files of '${host}': ${messageOf(error)}`;
       throw new TundError("HOST_CONFIG_FAILED", message, { cause: error });
@@ -253,6 +255,7 @@ function toHostConfig(
     ...authentication,
     ...hostKeyConfig(settings, { hostKeyAlias: source.hostKeyAlias, files, tokens, person }),
     compression: flag("compression"),
+    link: linkConfig(settings, defaults, host),
     forwarding: forwardingConfig(settings, tokens),
     controlPath: value("controlpath") || null,
     forkAfterAuthentication: flag("forkafterauthentication"),

@@ -11,7 +11,8 @@ export interface HostKeyConfig {
   hashKnownHosts: boolean;
   /** CASignatureAlgorithms; null: whatever there is */
   caAlgorithms: string[] | null;
-  revokedHostKeys: string | null;
+  /** a host key that one of these files has is refused */
+  revokedHostKeys: string[];
   /** KnownHostsCommand, with its tokens as they were written */
   knownHostsCommand: string | null;
   /** what those stand for, as far as the connection says */
@@ -21,8 +22,6 @@ export interface HostKeyConfig {
   isLocalhostTrusted: boolean;
   /** CheckHostIP */
   checkHostIp: boolean;
-  /** RequiredRSASize, in bits */
-  requiredRsaSize: number;
 }
 
 interface Surroundings {
@@ -38,7 +37,6 @@ export function hostKeyConfig(
   { hostKeyAlias, files, tokens, person }: Surroundings,
 ): HostKeyConfig {
   const value = (name: string): string => settings.get(name)?.[0] ?? "";
-  const revoked = orNull(value("revokedhostkeys"));
   return {
     knownHostsFiles: [...files.user, ...files.global],
     userKnownHostsFile: files.user[0] ?? null,
@@ -46,18 +44,16 @@ export function hostKeyConfig(
     strictHostKeyChecking: strictness(value("stricthostkeychecking")),
     hashKnownHosts: value("hashknownhosts") === "yes",
     caAlgorithms: listOf(settings, "casignaturealgorithms"),
-    revokedHostKeys: revoked && expandPath(revoked, tokens, person),
+    revokedHostKeys: files.revoked.map((path) =>
+      files.isRevokedExpanded ? path : expandPath(path, tokens, person),
+    ),
     knownHostsCommand: orNull(value("knownhostscommand")),
     hostKeyTokens: tokens,
     updateHostKeys: updating(value("updatehostkeys")),
     isLocalhostTrusted: value("nohostauthenticationforlocalhost") === "yes",
     checkHostIp: value("checkhostip") === "yes",
-    requiredRsaSize: Number(value("requiredrsasize")) || LEAST_RSA_BITS,
   };
 }
-
-// What ssh has where it knows no RequiredRSASize (sshkey.h, SSH_RSA_MINIMUM_MODULUS_SIZE).
-const LEAST_RSA_BITS = 1024;
 
 const orNull = (text: string): string | null => (text === "" || text === "none" ? null : text);
 
@@ -72,23 +68,34 @@ function updating(value: string): HostKeyConfig["updateHostKeys"] {
   return value === "ask" ? "ask" : "no";
 }
 
-/** UserKnownHostsFile and GlobalKnownHostsFile, each as its several paths. */
+/** UserKnownHostsFile, GlobalKnownHostsFile and RevokedHostKeys, each as its several paths. */
 export interface KnownHostsPaths {
   user: string[];
   global: string[];
+  revoked: string[];
+  /** whether ssh has expanded the latter */
+  isRevokedExpanded: boolean;
 }
 
 /**
- * Reads both. @param exists whether there is a file by that name
+ * Reads them. @param exists whether there is a file by that name @param defaults what ssh has where nobody has chosen
  * @throws what `exists` throws
  */
 export async function knownHostsPaths(
   settings: Settings,
+  defaults: Settings,
   exists: (path: string) => Promise<boolean>,
 ): Promise<KnownHostsPaths> {
   const split = (name: string) => splitPaths(settings.get(name)?.[0] ?? "", exists);
-  const [user, global] = await Promise.all([split("userknownhostsfile"), split("globalknownhostsfile")]);
-  return { user, global };
+  // An ssh that takes several files says `none` where there is none, and expands them; an older one takes one, as it is written.
+  const isNewer = defaults.has("revokedhostkeys");
+  const one = settings.get("revokedhostkeys")?.filter((path) => path !== "none") ?? [];
+  const [user, global, revoked] = await Promise.all([
+    split("userknownhostsfile"),
+    split("globalknownhostsfile"),
+    isNewer ? split("revokedhostkeys") : one,
+  ]);
+  return { user, global, revoked, isRevokedExpanded: isNewer };
 }
 
 // `ssh -G` prints several paths with spaces between them and no quotes: a path that has a space is told by being there.

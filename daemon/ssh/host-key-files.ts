@@ -140,10 +140,11 @@ export class HostKeyFiles {
     }));
   }
 
-  /** Whether a file of RevokedHostKeys revokes a key. @throws TundError when it cannot be told: ssh refuses every key then */
-  isRevokedBy(path: string, key: Buffer, signal: AbortSignal): Promise<boolean> {
+  /** The file of RevokedHostKeys that revokes a key. @throws TundError when it cannot be told of one: ssh refuses every key then */
+  async revoking(paths: readonly string[], key: Buffer, signal: AbortSignal): Promise<string | null> {
     const means = { files: this.#files, slices: this.#slices, children: this.#children, clock: this.#clock };
-    return isRevokedBy(path, key, { ...means, signal });
+    for (const path of paths) if (await isRevokedBy(path, key, { ...means, signal })) return path;
+    return null;
   }
 
   async #findIn(path: string, wants: readonly Want[]): Promise<Lines> {

@@ -120,12 +120,12 @@ export class HostVerifier {
   /** @param shown as the server shows it: a plain key, or a certificate */
   async #judge(shown: Buffer): Promise<TundError | undefined> {
     const { config, files, signal, isLoopback } = this.#options;
-    const { revokedHostKeys: list, requiredRsaSize, isLocalhostTrusted, hostKeyAlias } = config;
+    const { revokedHostKeys: lists, requiredRsaSize, isLocalhostTrusted, hostKeyAlias } = config;
     const damage = damageOf(shown, requiredRsaSize);
     if (damage !== null) return new TundError("KEX_FAILED", `${this.#name} is not spoken to: ${damage}`);
     const certificate = parseCertificate(shown);
-    if (list !== null && (await files.isRevokedBy(list, shown, signal)))
-      return this.#revoked(certificate?.key ?? shown, certificate, list);
+    const list = await files.revoking(lists, shown, signal);
+    if (list !== null) return this.#revoked(certificate?.key ?? shown, certificate, list);
     if (isLocalhostTrusted && isLoopback && hostKeyAlias === null) return undefined;
     const known = [...this.#options.known, ...(await this.#printed("HOSTNAME", this.#name, shown))];
     if (certificate !== null) return this.#judgeCertificate(known, certificate);

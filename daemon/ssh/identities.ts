@@ -11,6 +11,7 @@ import { isCertificateType } from "./certificate.ts";
 import { fingerprint, keyType } from "./host-key.ts";
 import { bareKey, type LockedOffer, type Offer, shownKey, type Sign, signatureAlgorithmOf } from "./offer.ts";
 import type { KeyRing, KeyToOpen, OpenKey } from "./key-ring.ts";
+import { rsaBits } from "./public-key.ts";
 import { type KeyFile, publicKeyIn, readKeyFile, signWith, WrongPassphrase } from "./private-key.ts";
 
 export interface Identities {
@@ -99,7 +100,10 @@ export async function gatherIdentities(options: IdentityOptions): Promise<Identi
     if (open !== undefined) return [{ label, open }];
     const isNew = !seen.has(blob.toString("base64"));
     seen.add(blob.toString("base64"));
-    return sign === null || blob.length === 0 || !isNew ? [] : [{ label, blob, sign }];
+    if (sign === null || blob.length === 0 || !isNew) return [];
+    const short = tooShort(blob, config.requiredRsaSize);
+    if (short !== null) skipped.push(`${label}: ${short}`);
+    return short === null ? [{ label, blob, sign }] : [];
   });
   const close = () => {
     agent?.close();
@@ -110,6 +114,13 @@ export async function gatherIdentities(options: IdentityOptions): Promise<Identi
 
 /** The certificate, or other public key, in a file; null: there is none, undefined: it could not be read, which is told of. */
 type CertificateIn = (path: string) => Promise<Buffer | null | undefined>;
+
+function tooShort(blob: Buffer, leastBits: number): string | null {
+  const bits = rsaBits(bareKey(blob));
+  return bits === null || bits >= leastBits
+    ? null
+    : `it has ${bits} bits, and RequiredRSASize wants ${leastBits}`;
+}
 
 const isSame = (one: Candidate) => (other: Candidate) => one.blob.equals(other.blob);
 

@@ -3,6 +3,7 @@ import type { AnyAuthMethod, AuthHandlerMiddleware } from "ssh2";
 import type { Clock, Timer } from "../../shared/clock.ts";
 import { messageOf, TundError } from "../../shared/errors.ts";
 import { type Caller, unanswered } from "./caller.ts";
+import { undoneOf } from "./authentication-config.ts";
 import { type HostConfig, whereOf } from "./host-config.ts";
 import type { Identities } from "./identities.ts";
 import { Interrogation, wipe } from "./interrogation.ts";
@@ -246,8 +247,8 @@ export class Login {
 
   /** Why the login failed: what the server accepts, what was tried, what could not be. */
   failure(said: string): TundError {
-    const { skipped } = this.#options.identities;
-    const { config } = this.#options;
+    const { config, identities } = this.#options;
+    const skipped = [...identities.skipped, ...undoneOf(config, this.#accepted)];
     const where = whereOf(config);
     const accepted = listed(this.#accepted);
     const isHalfway = this.#succeeded.length > 0;

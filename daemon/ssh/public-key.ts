@@ -84,7 +84,8 @@ export function damageOf(shown: Buffer, leastBits: number): string | null {
 const isUnknownHere = (authority: Buffer, signature: Buffer): boolean =>
   keyType(authority)?.startsWith("sk-") === true || keyType(signature) === "ssh-rsa";
 
-function rsaBits(key: Buffer): number | null {
+/** How many bits the modulus of an RSA key has; null for another key. */
+export function rsaBits(key: Buffer): number | null {
   if (keyType(key) !== "ssh-rsa") return null;
   const reader = new Reader(key);
   reader.string();

@@ -173,6 +173,11 @@ export class ReceiveWindows {
     });
   }
 
+  /** How many channels there are. */
+  get size(): number {
+    return this.#windows.size;
+  }
+
   /** To be called with each channel as soon as there is one. */
   add(stream: ChannelStream): void {
     const id = incomingId(stream);

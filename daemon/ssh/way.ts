@@ -1,6 +1,5 @@
 // How a host is reached: ProxyJump and ProxyCommand of ssh_config(5).
 import type { ConnectionOptions } from "../../shared/records.ts";
-import { TundError } from "../../shared/errors.ts";
 import type { Settings } from "./settings.ts";
 import { expandTokens } from "./tokens.ts";
 
@@ -14,14 +13,15 @@ export interface Hop {
 
 export type Way =
   | { kind: "direct" }
-  | { kind: "command"; command: string; shell: string }
+  /** isPassing: it connects, and passes the connected socket (ProxyUseFdpass) */
+  | { kind: "command"; command: string; shell: string; isPassing: boolean }
   /** the last hop: those before it are its own business */
   | { kind: "jump"; hop: Hop };
 
 /**
  * Reads the way from what `ssh -G` says; it prints one of the two at most.
  * @param configFile the -F that came with the request
- * @throws TundError UNSUPPORTED for ProxyUseFdpass, HOST_CONFIG_FAILED for an unknown token
+ * @throws TundError HOST_CONFIG_FAILED for an unknown token
  */
 export function wayOf(
   settings: Settings,
@@ -32,12 +32,8 @@ export function wayOf(
   const [jump, command] = [value("proxyjump"), value("proxycommand")];
   if (jump !== "none") return { kind: "jump", hop: hopOf(jump, configFile) };
   if (command === "none") return { kind: "direct" };
-  if (value("proxyusefdpass") === "yes")
-    throw new TundError(
-      "UNSUPPORTED",
-      `ProxyUseFdpass of ProxyCommand '${command}': tund cannot take a descriptor from it`,
-    );
-  return { kind: "command", command: expandTokens(command, tokens), shell };
+  const isPassing = value("proxyusefdpass") === "yes";
+  return { kind: "command", command: expandTokens(command, tokens), shell, isPassing };
 }
 
 /** The last of the comma-separated hops; ssh runs `ssh -J OTHERS -W HOST:PORT LAST` (ssh.c). */

@@ -74,7 +74,7 @@ export class JoinedWire extends Duplex implements Wire {
 }
 
 /** A channel of another connection as a wire: what ProxyJump goes over. `onEnd` is called once when it has ended. */
-export function channelWire({ stream, link }: Channel, onEnd: () => void): Wire {
+export function channelWire({ stream, link, watch }: Channel, onEnd: () => void): Wire {
   const wire = new JoinedWire({
     readable: stream,
     write: (chunk, done) =>
@@ -91,5 +91,6 @@ export function channelWire({ stream, link }: Channel, onEnd: () => void): Wire 
   stream.once("end", () => wire.push(null));
   stream.once("close", () => wire.destroy());
   wire.once("close", onEnd);
+  watch?.(wire);
   return wire;
 }

@@ -40,6 +40,13 @@ export interface Native {
   startChild(argv: readonly string[], envp: readonly string[]): Promise<StartedChild | { errno: number }>;
   /** Takes note of the end of a child that startChild() has started: null as long as it lives. What does not hold is -1. */
   reapChild(pid: number): { code: number; signal: number } | null;
+  /**
+   * Takes the connected socket that was passed over a Unix socket (SCM_RIGHTS, unix(7)): its descriptor, or an errno below 0:
+   * ENODATA for a message without one, ENOTSOCK for another kind of descriptor, EAGAIN for no message. Never blocks.
+   */
+  receiveSocket(fd: number): number;
+  /** Sets the DS field of what a TCP socket sends (RFC 2474; IP_TOS, IPV6_TCLASS): 0, or an errno below 0. */
+  setTrafficClass(fd: number, value: number): number;
 }
 
 export interface StartedChild {

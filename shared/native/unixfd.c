@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "child.h"
+#include "socket.h"
 
 #define MOST_DESCRIPTORS 16
 #define MOST_BYTES 32768
@@ -292,5 +293,6 @@ NAPI_MODULE_INIT() {
   napi_create_function(env, "trimMemory", NAPI_AUTO_LENGTH, trim_memory, NULL, &function);
   napi_set_named_property(env, exports, "trimMemory", function);
   export_child(env, exports);
+  export_socket(env, exports);
   return exports;
 }

@@ -9,7 +9,7 @@ import { startTund, type Tund, type TundOptions } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { startFarEnd } from "../support/far-end.ts";
 import { freePort } from "../support/free-port.ts";
-import { newerOpenSsh } from "../support/newer-sshd.ts";
+import { newerOpenSsh } from "../support/newer-openssh.ts";
 import { type Sshd, type SshdOptions, startSshd } from "../support/sshd.ts";
 import { dialLoopback } from "../support/tcp.ts";
 import { tempDir } from "../support/temp-dir.ts";
@@ -21,10 +21,8 @@ const SNTRUP_OPENSSH = "sntrup761x25519-sha512@openssh.com";
 const CLASSIC = "curve25519-sha256";
 const NEW_KEYS = "new keys, asked for by";
 
-const newer = newerOpenSsh();
-if (typeof newer === "string") console.log(`skipped: post-quantum key exchange with a newer sshd: ${newer}`);
-const newerServer = (config: readonly string[]): SshdOptions =>
-  typeof newer === "string" ? {} : newer.server(config);
+const newer = await newerOpenSsh();
+const newerServer = (config: readonly string[]): SshdOptions => ({ openSsh: newer ?? undefined, config });
 
 async function sshdWith(options: SshdOptions): Promise<Sshd> {
   const sshd = await startSshd({ ...options, config: ["LogLevel DEBUG1", ...linesOf(options)] });
@@ -109,7 +107,7 @@ describe("a server with a post-quantum exchange", () => {
     expect(sshd.log()).not.toContain("kex: algorithm: curve25519");
   });
 
-  it.skipIf(typeof newer === "string").each([
+  it.skipIf(newer === null).each([
     ["by default", [], MLKEM],
     ["with nothing else", [`KexAlgorithms ${MLKEM}`], MLKEM],
     ["that has sntrup761 alone", [`KexAlgorithms ${SNTRUP}`], SNTRUP],

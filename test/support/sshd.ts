@@ -1,12 +1,13 @@
 // A real OpenSSH server on loopback, with keys of its own and an ssh_config that leads to it.
 import { existsSync, mkdirSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
-import { connect } from "node:net";
+import { readFile, writeFile } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { type Background, startInBackground } from "./background.ts";
 import { eventually } from "./eventually.ts";
 import { freePort } from "./free-port.ts";
+import { greeting } from "./greeting.ts";
+import type { OpenSsh } from "./newer-openssh.ts";
 import { killDescendants, descendants, signal } from "./process-tree.ts";
 import { run } from "./run.ts";
 import { type Key, makeKey } from "./ssh-key.ts";
@@ -18,8 +19,8 @@ import { tempDir } from "./temp-dir.ts";
 const SSHD = "/usr/sbin/sshd";
 
 export interface SshdOptions {
-  /** path of another sshd than the system's, which is to be there */
-  program?: string;
+  /** another OpenSSH than the machine's own */
+  openSsh?: OpenSsh | undefined;
   /** lines of sshd_config, before ours: the first value of a keyword is the one that counts. Match blocks come last */
   config?: readonly string[] | ((directory: string) => readonly string[]);
   /** makes what the server's files need, before they are written, in its directory */
@@ -80,7 +81,7 @@ export interface Sshd {
  * @throws Error when openssh-server is missing, refuses the configuration, or does not answer within 10 s
  */
 export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
-  if (options.program === undefined && !existsSync(SSHD))
+  if (options.openSsh === undefined && !existsSync(SSHD))
     throw new Error(`openssh-server is not installed: there is no ${SSHD} (it need not run, only be there)`);
   // Where sshd as root wants to be able to lock itself in; made at boot where it is a service.
   if (process.getuid?.() === 0) mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
@@ -104,13 +105,15 @@ async function startIn(directory: string, options: SshdOptions, remove: () => Pr
   await options.prepare?.(directory);
   const { certify } = options;
   const certificates = certify === undefined ? [] : await Promise.all(hostKeys.map((key) => certify(key)));
+  const { sshd: program = SSHD, config: needed = [] } = options.openSsh ?? {};
   const config = [
+    ...needed,
     ...certificates.map((path) => `HostCertificate ${path}`),
     ...linesOf(options.config, directory),
   ];
   await writeFile(join(directory, "authorized_keys"), lines(authorizedKeys(identity.publicKey)));
   const server = new Server(directory, {
-    program: options.program ?? SSHD,
+    program,
     address: host,
     within: network?.within ?? [],
     config: (port) => serverConfig({ directory, hostKeys, port, host }, config),
@@ -166,6 +169,7 @@ const linesOf = (config: SshdOptions["config"] = [], directory: string): readonl
 
 /** Where a server is, and how it is configured for a port. */
 interface Place {
+  /** path of its sshd */
   program: string;
   address: string;
   /** what starts a program there; nothing for this machine's own network */
@@ -204,7 +208,8 @@ class Server {
       await writeFile(this.#configFile, lines(this.#place.config(port)));
       const penalties = await this.#penaltiesOff();
       const args = ["-D", "-e", "-f", this.#configFile, ...penalties];
-      const [program = "", ...rest] = [...this.#place.within, this.#place.program, ...args];
+      const sshd = this.#place.program;
+      const [program = sshd, ...rest] = [...this.#place.within, sshd, ...args];
       this.#process = await startInBackground(program, rest, { env: process.env, cwd: this.#directory });
       try {
         await this.#answers(port);
@@ -219,8 +224,11 @@ class Server {
     }
   }
 
-  // Since OpenSSH 9.8 sshd locks out addresses whose connections end without a login: our probes, and half our tests.
+  // Since OpenSSH 9.8 sshd locks out addresses whose connections end without a login: our probes, and half our tests. What a
+  // test says of it itself counts.
   async #penaltiesOff(): Promise<string[]> {
+    const said = await readFile(this.#configFile, "utf8");
+    if (/^PerSourcePenalties/im.test(said)) return [];
     const option = ["-o", "PerSourcePenalties=no"];
     const check = ["-t", "-f", this.#configFile];
     const { program } = this.#place;
@@ -279,21 +287,6 @@ class Server {
     await server.end;
     this.#earlierLog += server.log();
   }
-}
-
-/** Connects and waits for the version exchange (RFC 4253 section 4.2). */
-function greeting(port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(port, "127.0.0.1");
-    let said = "";
-    socket.on("data", (chunk: Buffer) => {
-      said += chunk.toString("latin1");
-      if (said.startsWith("SSH-")) resolve();
-      if (said.length >= 4) socket.destroy();
-    });
-    socket.once("error", reject);
-    socket.once("close", () => reject(new Error(`no SSH server on port ${port}: '${said}'`)));
-  });
 }
 
 const lines = (list: readonly string[]): string => list.map((line) => `${line}\n`).join("");

@@ -225,13 +225,6 @@ describe("a host, as ssh -G resolves it,", () => {
     ["", "bad host", {}, "HOST_CONFIG_FAILED", /hostname contains invalid characters/],
     ["", "-oProxyCommand=x", {}, "HOST_CONFIG_FAILED", /hostname contains invalid characters/],
     ["", "h", { configFile: "/no/such" }, "HOST_CONFIG_FAILED", /Can't open user config file \/no\/such/],
-    [
-      "ProxyCommand nc %h %p\nProxyUseFdpass yes",
-      "h",
-      {},
-      "UNSUPPORTED",
-      /ProxyUseFdpass of ProxyCommand 'nc %h %p'/,
-    ],
     ["ProxyCommand nc %Z", "h", {}, "HOST_CONFIG_FAILED", /the token %Z is not known|unknown key %Z/],
     ["IdentityFile /x/%Z", "h", {}, "HOST_CONFIG_FAILED", /the token %Z is not known/],
     ["IdentityFile ${NOT_SET_HERE}/x", "h", {}, "HOST_CONFIG_FAILED", /NOT_SET_HERE is not set/],
@@ -251,7 +244,8 @@ describe("a host, as ssh -G resolves it,", () => {
     ["", "a,ssh://u@b:3", {}, { kind: "jump", hop: { name: "a" } }],
     ["ProxyJump none", "h", {}, { kind: "direct" }],
     ["ProxyCommand nc -w 5 %h %p %r %%", "me@h", {}, { kind: "command", command: "nc -w 5 h 22 me %" }],
-    ["ProxyCommand nc\nProxyJump b", "h", {}, { kind: "command", command: "nc" }],
+    ["ProxyCommand nc\nProxyJump b", "h", {}, { kind: "command", command: "nc", isPassing: false }],
+    ["ProxyCommand nc\nProxyUseFdpass yes", "h", {}, { kind: "command", command: "nc", isPassing: true }],
   ] as const)("tells the way there: %s, %s, %j", async (config, host, options, way) => {
     expect((await resolve(config, host, options as ConnectionOptions)).way).toMatchObject(way);
   });

@@ -31,6 +31,8 @@ export interface ConnectOptions {
   algorithms: Algorithms;
   /** methods of key exchange to offer; those of `algorithms` when it is left out */
   kex?: KexOffer;
+  /** what follows our name in the version exchange, as a comment (RFC 4253 section 4.2) */
+  versionAddendum?: string | null;
   /** algorithms of host keys to ask for, certificates among them; those of `algorithms` when it is left out */
   hostKeys?: readonly string[];
   authHandler: AuthHandlerMiddleware;
@@ -70,6 +72,7 @@ export class SshClient {
 
   /** Begins: version, key exchange, authentication. @throws Error for algorithms that ssh2 does not know */
   connect({ user, algorithms, kex, hostKeys = [], authHandler, hostVerdict, ...on }: ConnectOptions): void {
+    const { versionAddendum = null } = on;
     const { socket, clock, around = (run) => run() } = this.#options;
     this.#client.connect({
       sock: socket,
@@ -80,7 +83,7 @@ export class SshClient {
       keepaliveInterval: 0, // ours counts received data as life; ssh2's does not
       readyTimeout: 0, // the phases have their own deadlines
       strictVendor: false, // or Unix sockets fail on servers that are not OpenSSH
-      ident: "tund",
+      ident: versionAddendum === null ? "tund" : `tund ${versionAddendum}`,
     });
     const protocol = this.#protocol;
     const after = (ms: number, run: () => void) => void clock.after(ms, run);
