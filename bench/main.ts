@@ -11,6 +11,7 @@ import { crowd } from "./parts/crowd.ts";
 import { far } from "./parts/far.ts";
 import { login } from "./parts/login.ts";
 import { memory } from "./parts/memory.ts";
+import { outage } from "./parts/outage.ts";
 import { roundTrip } from "./parts/round-trip.ts";
 import { streams } from "./parts/streams.ts";
 import { thousand } from "./parts/thousand.ts";
@@ -28,6 +29,7 @@ const PARTS: readonly Part[] = [
   login,
   commands,
   thousand,
+  outage,
 ];
 
 /** Runs the parts one after the other. One that fails is told of, and the others go on; gives what failed. */
@@ -86,8 +88,8 @@ function interruption(): AbortSignal {
 
 async function main(options: Options): Promise<void> {
   const before = options.compare === null ? null : await readResults(options.compare);
-  // Whatever runs in the background is ended with us: a listener each, and ten masters at once are no leak.
-  process.setMaxListeners(50);
+  // Whatever runs in the background is ended with us: a listener each, and sixty hosts with their clients are no leak.
+  process.setMaxListeners(200);
   const samples: Sample[] = [];
   const { kind, failed } = await measure(options, samples);
   const sections = sectionsOf(PARTS, samples);

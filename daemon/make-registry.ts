@@ -11,6 +11,7 @@ import { hasAesInstructions } from "./ssh/aes.ts";
 import { connect } from "./ssh/connect.ts";
 import type { CurrentHost } from "./ssh/current-host.ts";
 import { DialQueue } from "./ssh/dial-queue.ts";
+import { Doors } from "./ssh/doors.ts";
 import { HostResolver } from "./ssh/host-config.ts";
 import type { KeyRing } from "./ssh/key-ring.ts";
 import type { Outside } from "./ssh/outside.ts";
@@ -46,17 +47,19 @@ export function makeRegistry(config: Config, surroundings: Surroundings): Regist
   const { person, sshConfig: configFile, controlPath, keepsMuxForwards: isPersistent } = config;
   const resolver = new HostResolver({ person, configFile, controlPath, files, queries });
   const turns = new DialQueue({ ...DIALLING, slices, clock });
+  const doors = new Doors(clock);
   const windowBudget = new WindowBudget(WINDOW_BUDGET_BYTES);
   const isAesFast = hasAesInstructions();
   const { loginMemory } = rest;
   const outside = { children, files, hostKeyFiles, hostKeyMemory, loginMemory, resolver: names, kems };
-  const shared = { ...outside, clock, turns, windowBudget, keyRing, isAesFast };
+  const shared = { ...outside, clock, turns, doors, windowBudget, keyRing, isAesFast };
   const registry: Registry = new Registry({
     resolve: (host, options, wish) => resolver.resolve(host, options, wish),
     dial: (attempt) => connect({ ...attempt, ...shared, log: log.child({ host: attempt.config.host }) }),
     onAwaited: () => {
       queries.reconsider();
       turns.reconsider();
+      doors.reconsider();
     },
     serveMux: (socket, host) => {
       if (mayEnter(socket)) admits(socket);

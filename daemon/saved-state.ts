@@ -25,6 +25,10 @@ const SavedHost = Type.Object({
       description: "it was asked for with another environment than tund's own, which is not saved",
     }),
   ),
+  goodLogin: Type.Optional(
+    // Checked by itself: one that makes no sense is not to have the rest set aside.
+    Type.Unknown({ description: "its last login, if that was accepted by a key alone" }),
+  ),
   forwards: Type.Array(SavedForward),
 });
 

@@ -5,6 +5,7 @@ import type { Log } from "../../shared/log.ts";
 import type { Forward } from "../forwards/forward.ts";
 import type { SavedForward, SavedHost } from "../saved-state.ts";
 import type { Store } from "../store.ts";
+import type { Master } from "./master.ts";
 import type { Named } from "./names.ts";
 import type { Roster } from "./roster.ts";
 import { isOver } from "./state.ts";
@@ -23,6 +24,8 @@ interface DesiredOptions {
 }
 
 const AGAIN_MS = 10_000;
+// Many log in at once when a network is back.
+const SOON_MS = 1000;
 
 export class Desired {
   readonly #roster: Roster;
@@ -34,6 +37,8 @@ export class Desired {
   /** what was saved last, as far as that is known */
   #saved: string | undefined = "[]";
   #again: Timer | undefined;
+  /** whether it is about to be looked at whether a login has changed what is saved */
+  #isDue = false;
 
   constructor(roster: Roster, { store, clock, log }: DesiredOptions) {
     this.#roster = roster;
@@ -90,7 +95,10 @@ export class Desired {
     try {
       await this.save();
     } catch (error) {
-      this.#log.warn({ error: messageOf(error) }, "what was taken back is on disk still");
+      this.#log.warn(
+        { error: messageOf(error) },
+        "what is on disk is not as it is now; saving it is tried again",
+      );
       this.#again = this.#clock.after(AGAIN_MS, () => void this.#settle());
     }
   }
@@ -102,6 +110,19 @@ export class Desired {
     named.intent.claim(transaction, { isKept: true });
     named.keepMaster();
     await transaction.wait(this.save());
+  }
+
+  /** A master has logged in. What that changes of what is saved is nobody's command: it is saved in time. */
+  loggedIn(master: Master): void {
+    const { names, config, held } = master;
+    if (held !== null) return; // it does not come back
+    this.#roster.returning.goodLogins.note(names, config.identity, master.live().acceptedKey);
+    if (this.#isDue) return;
+    this.#isDue = true;
+    this.#clock.after(SOON_MS, () => {
+      this.#isDue = false;
+      void this.#settle();
+    });
   }
 
   /** Whether any of it would come back with the daemon. */
@@ -141,7 +162,9 @@ export class Desired {
       const forwards = master.forwards.filter((forward) => forward.host === host && isSaved(forward));
       if (!kept && forwards.length === 0) return [];
       const had = this.#roster.names.hasEnvironment(named) && { hadEnvironment: true };
-      return [{ host, kept, connection: options ?? null, ...had, forwards: forwards.map(savedForward) }];
+      const login = this.#roster.returning.goodLogins.saved(host);
+      const more = { ...had, ...(login && { goodLogin: login }) };
+      return [{ host, kept, connection: options ?? null, ...more, forwards: forwards.map(savedForward) }];
     });
   }
 }

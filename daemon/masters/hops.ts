@@ -168,6 +168,12 @@ export class Hops {
     this.leave(master);
   }
 
+  /** Whether a master is dialled over nothing that has to be started, or be there, first. */
+  isOpen(master: Master): boolean {
+    const { way } = master.config;
+    return way.kind === "direct" || (way.kind === "jump" && this.#leads.get(master)?.state === "ready");
+  }
+
   /** Whether others are reached by way of it. */
   isHop(master: Master): boolean {
     return [...this.#leads.values()].includes(master);

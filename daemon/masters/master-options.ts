@@ -15,7 +15,10 @@ export interface Held {
   persistSeconds: number | null;
 }
 
-export interface MasterOptions extends Pick<AttemptsOptions, "dial" | "follow" | "clock" | "random"> {
+export interface MasterOptions extends Pick<
+  AttemptsOptions,
+  "dial" | "follow" | "clock" | "random" | "goodLogins" | "isWayOpen"
+> {
   config: HostConfig;
   /** what it carries: nothing yet */
   carried: Carried;

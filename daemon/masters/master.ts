@@ -116,9 +116,9 @@ export class Master {
     }
   }
 
-  /** What stood in its way is gone: dials now, unless it has its link or needs none. */
+  /** What stood in its way is gone: dials now, unless it has its link, needs none, or was refused. */
   retry(): void {
-    if (this.state !== "idle") this.#apply("retry");
+    if (this.state !== "idle" && this.#attempts.mayHurry) this.#apply("retry");
   }
 
   /** Dials if nothing needed it before: a connection waits. */
@@ -137,7 +137,7 @@ export class Master {
 
   /** Has the link answer within the deadline, or ends it; dials now if it waits to: something happened to the network. */
   verify(deadlineMs: number): void {
-    if (this.state === "waiting") this.#apply("retry");
+    if (this.state === "waiting") this.retry();
     this.#connection?.verify(deadlineMs);
   }
 
@@ -228,7 +228,8 @@ export class Master {
     const failure = failureOf(error, this.#options.log);
     this.#standing.fail(failure);
     // In the state that it was lost in already: another attempt failed, and that is news too.
-    if (!this.#apply(eventOfFailure(failure.code, this.#isNeeded))) this.#options.onChange(this);
+    if (!this.#apply(eventOfFailure(this.#attempts.codeOf(failure, this.config), this.#isNeeded)))
+      this.#options.onChange(this);
     // It wanted a person, and one has come since.
     if (this.state === "blocked" && this.company.cameLate) return void this.#apply("retry");
     if (this.outlook === "gone") this.#carried.linkGone(failure);

@@ -24,7 +24,7 @@ import type { SavedHost } from "../saved-state.ts";
 import { inSlices } from "../slices.ts";
 import type { Store } from "../store.ts";
 import { cancelChosen, endMaster } from "./cancelling.ts";
-import { openConfigured, openWhenReady } from "./configured.ts";
+import { openConfigured } from "./configured.ts";
 import { Conversations } from "./conversations.ts";
 import { Desired } from "./desired.ts";
 import { Inspection } from "./inspection.ts";
@@ -33,6 +33,7 @@ import { type ConnectionFigures, connectionFigures, type Traffic, trafficOf } fr
 import { Holding } from "./holding.ts";
 import type { House } from "./house.ts";
 import { Measures } from "./measures.ts";
+import { readied } from "./readied.ts";
 import { openRequested } from "./requested.ts";
 import { restoreHost, settleHost } from "./restoring.ts";
 import { Roster } from "./roster.ts";
@@ -78,7 +79,7 @@ export class Registry {
   constructor(options: RegistryOptions) {
     this.#options = options;
     this.#roster = new Roster(options, {
-      onReady: (master) => openWhenReady(master, this.#configured, this.#house),
+      onReady: (master) => readied(master, this.#configured, this.#house),
       onChange: (master) => this.#journal.masterChanged(master),
       onResolved: (named, before) => settleHost(named, before, this.#house),
     });

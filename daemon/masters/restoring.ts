@@ -4,38 +4,35 @@ import { parseForwardSpec } from "../../shared/forward-spec.ts";
 import type { SavedForward, SavedHost } from "../saved-state.ts";
 import type { Forward } from "../forwards/forward.ts";
 import type { Master } from "./master.ts";
+import { goodLoginOf } from "./good-logins.ts";
 import type { House } from "./house.ts";
 import { makeForward, promise } from "./opening.ts";
 import type { Named } from "./names.ts";
 import { asWritten, settle } from "./selection.ts";
 
 /** Reserves a place for a saved host, with its forwards: they are pending until it is resolved. */
-export function restoreHost(
-  { host, kept, connection, hadEnvironment = false, forwards }: SavedHost,
-  house: House,
-): void {
+export function restoreHost(saved: SavedHost, house: House): void {
+  const { host, kept, connection, hadEnvironment = false, forwards } = saved;
   const named = house.roster.reserve(host, connection ?? undefined);
   const { master, forwarding } = named;
   named.intent.settle({ isKept: kept, isEnvironmentLost: hadEnvironment });
   named.keepMaster();
+  const goodLogin = goodLoginOf(saved.goodLogin);
+  if (goodLogin !== undefined) house.roster.returning.goodLogins.restore(host, goodLogin);
   // Once the true master is there, those that kept a place have nothing more to say.
   const isCurrent = () => house.roster.names.get(host)?.master === master;
   const quiet = { ...house, onChange: (forward: Forward) => isCurrent() && house.onChange(forward) };
-  for (const saved of forwards)
+  for (const one of forwards)
     try {
-      const spec = asWritten(parseForwardSpec(saved.kind, saved.spec));
-      const forward = makeForward(
-        { ...saved, host, spec, forwarding, wishes: wishesOf(saved) },
-        master,
-        quiet,
-      );
-      forward.intent.settle({ isPersistent: true, name: saved.name });
+      const spec = asWritten(parseForwardSpec(one.kind, one.spec));
+      const forward = makeForward({ ...one, host, spec, forwarding, wishes: wishesOf(one) }, master, quiet);
+      forward.intent.settle({ isPersistent: true, name: one.name });
       const { state, failure } = master.snapshot();
       if (state === "failed" && failure !== null)
         forward.refuse(new TundError(failure.code, failure.message));
     } catch (error) {
       // Only a hand that edited the file can have done it.
-      house.log.error({ host, forward: saved.id }, `left out: ${failureOf(error, house.log).message}`);
+      house.log.error({ host, forward: one.id }, `left out: ${failureOf(error, house.log).message}`);
     }
 }
 

@@ -20,6 +20,7 @@ import { MuxSockets } from "./mux-sockets.ts";
 import { type Named, Names, type Said } from "./names.ts";
 import { Renewal } from "./renewal.ts";
 import { reservation } from "./reservation.ts";
+import { Returning } from "./returning.ts";
 import type { RosterEvents, RosterOptions } from "./roster-options.ts";
 import { isOver } from "./state.ts";
 import { suspicionOf, type Suspects } from "./suspects.ts";
@@ -39,14 +40,16 @@ export class Roster {
   readonly #renewal: Renewal;
   /** when ssh was asked for it, in milliseconds of the monotonic clock */
   readonly #resolvedAt = new WeakMap<HostConfig, number>();
+  /** how hosts come back */
+  readonly returning: Returning;
   /** what commands do with names */
   readonly claims = new Claims(this);
   #closing = false;
 
   constructor(options: RosterOptions, events: RosterEvents) {
-    this.#options = options;
-    this.#events = events;
+    [this.#options, this.#events] = [options, events];
     this.#names = new Names(new MuxSockets(options.serveMux, options.log));
+    this.returning = new Returning(options.clock, this.#names);
     this.#hops = new Hops({
       acquire: (hop, wanted) => this.#hop(hop, wanted),
       release: (hop) => this.release(hop),
@@ -168,6 +171,7 @@ export class Roster {
 
   #changed(master: Master): void {
     const { state } = master;
+    this.returning.changed(master);
     if (state === "idle") this.#hops.leave(master);
     if (isOver(state)) this.#names.releaseMux(master);
     // What ssh promises of its own masters. Not in the middle of a change.
@@ -271,6 +275,8 @@ export class Roster {
       dial: own.dial ?? ((attempt) => this.#dial(() => master, attempt)),
       clock: clockWithin(this.#options.clock, (run) => current.run(names, run)),
       random,
+      goodLogins: this.returning.goodLogins,
+      isWayOpen: () => this.#hops.isOpen(master),
       held,
       isClaimed: () => this.#names.of(master).some(({ intent }) => intent.isClaimed),
       outside: () => ({ pid: held?.pid ?? pid, ...this.#names.toldOf(master) }),

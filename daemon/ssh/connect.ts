@@ -1,12 +1,14 @@
 // From a host's configuration to an authenticated connection. A new client for each attempt: ssh2 does not survive another one.
 import type { Clock } from "../../shared/clock.ts";
 import type { Log } from "../../shared/log.ts";
-import { TundError } from "../../shared/errors.ts";
+import { messageOf, TundError } from "../../shared/errors.ts";
 import { offeredAlgorithms } from "./algorithms.ts";
 import { type Caller, nobody } from "./caller.ts";
 import { Connection } from "./connection.ts";
 import { type Around, clockWithin, tellWithin } from "./current-host.ts";
 import type { DialQueue, Turn } from "./dial-queue.ts";
+import type { Doors, Visit } from "./doors.ts";
+import { isRefusedLogin } from "./failure.ts";
 import { Handshake } from "./handshake.ts";
 import { type HostConfig, hostNameOf } from "./host-config.ts";
 import { type AddressToCheck, HostVerifier } from "./host-verifier.ts";
@@ -42,6 +44,12 @@ export interface ConnectOptions extends Omit<Outside, "slices"> {
   keyRing: KeyRing;
   /** whose turn it is to dial and to exchange keys; shared by all connections */
   turns: DialQueue;
+  /** who may come to which server, and how many at once; shared by all connections */
+  doors: Doors;
+  /** after so many milliseconds an address counts as silent, where ConnectTimeout is not set and nobody waits */
+  silentMs?: number | undefined;
+  /** whether the last login with this configuration was accepted */
+  isTrusted?: () => boolean;
   /** whether a person waits for it, now */
   isAwaited: () => boolean;
   /** runs what is the host's: what it throws is known to be */
@@ -60,16 +68,22 @@ export interface ConnectOptions extends Omit<Outside, "slices"> {
  * @throws TundError for whatever kept it from coming up
  */
 export async function connect(options: ConnectOptions): Promise<Connection> {
-  const { turns, isAwaited, signal } = options;
+  const { turns, doors, isAwaited, isTrusted = () => false, signal } = options;
   const turn = await turns.take({ isAwaited, signal });
+  const visit = doors.visit({ isAwaited, isTrusted, signal });
   try {
-    return await dialAndLogIn(options, turn);
+    const connection = await dialAndLogIn({ ...options, visit }, turn);
+    visit.end("accepted");
+    return connection;
+  } catch (error) {
+    visit.end(isRefusedLogin(error) ? "refused" : "other", messageOf(error));
+    throw error;
   } finally {
     turn.end();
   }
 }
 
-async function dialAndLogIn(options: ConnectOptions, turn: Turn): Promise<Connection> {
+async function dialAndLogIn(options: ConnectOptions & { visit: Visit }, turn: Turn): Promise<Connection> {
   const { config, log, windowBudget, isAesFast, keyRing, around, signal } = options;
   const { children, files, hostKeyFiles, hostKeyMemory, kems } = options;
   const clock = clockWithin(options.clock, around);
@@ -117,6 +131,7 @@ async function dialAndLogIn(options: ConnectOptions, turn: Turn): Promise<Connec
       ...config.link.unfollowed,
       ...setTrafficClass(socket, config, children.native),
     );
+    connection.acceptedKey = login.acceptedKey;
     connection.established();
     return connection;
   } catch (error) {

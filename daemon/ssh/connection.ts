@@ -71,6 +71,8 @@ export class Connection {
 
   /** What a person should know of how it came up. */
   readonly warnings: string[] = [];
+  /** The key that it logged in with, as shownKey() has it; null: somebody typed something, or the server wanted nothing. */
+  acceptedKey: string | null = null;
   /** The address that was reached, with its port. */
   readonly address: string;
   /** Settles when the connection is gone: why, or undefined when it was asked to close. */

@@ -6,6 +6,7 @@ import { errnoOf, messageOf, TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
 import { NoAnswerError, type Resolver } from "../resolver.ts";
 import type { HostConfig } from "./host-config.ts";
+import type { Visit } from "./doors.ts";
 import { MasterSocket } from "./master-socket.ts";
 
 const BETWEEN_ATTEMPTS_MS = 1000; // sshconnect.c
@@ -13,8 +14,8 @@ const BETWEEN_ATTEMPTS_MS = 1000; // sshconnect.c
 /**
  * Connects to a host: every address that its name has, in the resolver's order, as ssh does, each within ConnectTimeout;
  * all of it ConnectionAttempts times. The socket has a permanent 'error' listener; `signal` destroys it, now or later.
- * The name, too, has to be resolved within ConnectTimeout.
- * @throws TundError HOST_UNREACHABLE, or CONNECT_TIMEOUT when the resolver or the last address did not answer in time
+ * The name, too, has to be resolved within ConnectTimeout. Each address is visited, if this is to become a login.
+ * @throws TundError HOST_UNREACHABLE, or CONNECT_TIMEOUT when the resolver or the last address did not answer in time; HeldBack
  */
 export async function dial({
   resolver,
@@ -27,6 +28,7 @@ export async function dial({
     if (tries > 0) await new Promise<void>((go) => void clock.after(BETWEEN_ATTEMPTS_MS, go));
     for (const address of addresses) {
       try {
+        await attempt.visit?.at(formatAddress(address, config.port));
         return await dialAddress(address, attempt);
       } catch (error) {
         failure = error as TundError;
@@ -59,12 +61,23 @@ async function resolve(
 
 interface Attempt {
   config: HostConfig;
+  /** after so many milliseconds an address counts as silent, where ConnectTimeout is not set and nobody waits */
+  silentMs?: number | undefined;
+  /** says whose turn it is at each address */
+  visit?: Visit | undefined;
   clock: Clock;
   signal: AbortSignal;
 }
 
-function dialAddress(address: string, { config, clock, signal }: Attempt): Promise<MasterSocket> {
-  const { hostname, port, connectTimeoutMs, tcpKeepAlive } = config;
+function connectLimitMs({ config, silentMs = Infinity, visit }: Attempt): number {
+  const isHasty = !config.isConnectTimeoutSet && visit?.isAwaited === false;
+  return isHasty ? Math.min(silentMs, config.connectTimeoutMs) : config.connectTimeoutMs;
+}
+
+function dialAddress(address: string, attempt: Attempt): Promise<MasterSocket> {
+  const { config, clock, signal } = attempt;
+  const { hostname, port, tcpKeepAlive } = config;
+  const connectTimeoutMs = connectLimitMs(attempt);
   const localAddress = boundAddress(address, config);
   const numeric = formatAddress(address, port);
   const where = address === hostname ? numeric : `${hostname} (${numeric})`;

@@ -18,8 +18,8 @@ export interface Stage {
   offers?: { ours: string; theirs: string } | undefined;
 }
 
-/** SSH_MSG_DISCONNECT reason codes (RFC 4253 section 11.1) that mean a refusal and not a loss. */
-const TOO_MANY_AUTHENTICATION_FAILURES = 2; // OpenSSH sends PROTOCOL_ERROR with that text
+/** The SSH_MSG_DISCONNECT reason code (RFC 4253 section 11.1) that means a refusal and not a loss, whatever the words. */
+const NO_MORE_AUTH_METHODS_AVAILABLE = 14;
 
 /** Translates an error that ended a connection, or kept it from coming up. */
 export function connectionFailure(error: unknown, { where, phase, offers }: Stage): TundError {
@@ -27,7 +27,7 @@ export function connectionFailure(error: unknown, { where, phase, offers }: Stag
   const { level } = error as Ssh2Error;
   const message = clipped(messageOf(error), MOST_SAID);
   const make = (code: ErrorCode, text: string) => new TundError(code, text, { cause: error });
-  if (phase === "authentication" && (level === "client-authentication" || isTooMany(error)))
+  if (phase !== "established" && (level === "client-authentication" || isRefusal(error)))
     return make("AUTH_FAILED", `${where} refused authentication: ${message}`);
   if (phase === "handshake" && /no matching/i.test(message))
     return make("KEX_FAILED", `${where} and tund have no algorithm in common: ${message}${sides(offers)}`);
@@ -50,9 +50,26 @@ const sides = (offers: Stage["offers"]): string =>
     ? ""
     : `; it offers ${listed(names(offers.theirs.split(","))) || "nothing"}; tund offers ${listed(offers.ours.split(","))}`;
 
-const isTooMany = (error: unknown): boolean =>
+// OpenSSH says so with code 2, PROTOCOL_ERROR, which means that the connection is broken where other words come with it.
+const isRefusal = (error: unknown): boolean =>
   /too many authentication failures/i.test(messageOf(error)) ||
-  (error as { code?: unknown }).code === TOO_MANY_AUTHENTICATION_FAILURES;
+  (error as { code?: unknown }).code === NO_MORE_AUTH_METHODS_AVAILABLE;
+
+/** Whether a login came to its end and was refused; not one that was not answered by whoever was asked. */
+export const isRefusedLogin = (error: unknown): error is TundError =>
+  error instanceof TundError &&
+  (error.code === "AUTH_FAILED" || (error.code === "PROMPT_UNANSWERED" && triedIn(error).length > 0));
+
+/** Whether a key was among those that a refused login was tried with. @param key as shownKey() has it */
+export function wasTried(refused: TundError, key: string): boolean {
+  const fingerprint = key.split(" ").at(-1) ?? key;
+  return triedIn(refused).some((label) => label.includes(fingerprint));
+}
+
+function triedIn({ details }: TundError): string[] {
+  const tried = details?.["tried"];
+  return Array.isArray(tried) ? tried.map(String) : [];
+}
 
 // RFC 4254 section 5.1, spelled as OpenSSH's log spells them (channels.c, reason2txt).
 const openFailures: Record<number, [ErrorCode, string]> = {

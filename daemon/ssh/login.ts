@@ -8,7 +8,7 @@ import { type HostConfig, whereOf } from "./host-config.ts";
 import type { Identities } from "./identities.ts";
 import { Interrogation, wipe } from "./interrogation.ts";
 import { halfwayText, type LoginMemory } from "./login-memory.ts";
-import { algorithmFor, type LockedOffer, type Offer } from "./offer.ts";
+import { algorithmFor, type LockedOffer, type Offer, shownKey } from "./offer.ts";
 import type { Outstanding } from "./outstanding.ts";
 import { listed, names } from "./said.ts";
 import type { UserAuth } from "./ssh2/user-auth.ts";
@@ -243,6 +243,12 @@ export class Login {
       return this.#advance();
     }
     wire.prove(algorithm, offer.blob, signature);
+  }
+
+  /** The key that the server was content with, as shownKey() has it; null where it wanted another thing as well, or instead. */
+  get acceptedKey(): string | null {
+    const isByKeysAlone = this.#current !== undefined && this.#passed.size === this.#factors;
+    return isByKeysAlone ? shownKey(this.#current?.offer.blob ?? Buffer.alloc(0)) : null;
   }
 
   /** Why the login failed: what the server accepts, what was tried, what could not be. */

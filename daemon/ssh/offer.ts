@@ -30,6 +30,9 @@ export function shownKey(blob: Buffer): string {
   return `${type}${certificate === null ? "" : "-CERT"} ${fingerprint(certificate?.key ?? blob)}`;
 }
 
+/** Whether what shownKey() told of is a security key: it signs when somebody touches it. */
+export const isSecurityKey = (shown: string): boolean => /^\S+-SK(-CERT)? /.test(shown);
+
 const RSA = /^(ssh-rsa)(-cert-v01@openssh\.com)?$/;
 
 /**

@@ -153,6 +153,14 @@ describe("a server with a hybrid exchange", () => {
 // RFC 4253 section 7: both sides have to prefer the same, or what follows is not read.
 describe("a packet that was guessed", () => {
   const junk = message(MSG.ECDH_REPLY, "for", "another", "exchange");
+  let logInThere: LogIn;
+
+  beforeAll(async () => {
+    await server.addHost("plain", { HostKeyAlgorithms: "ssh-ed25519,rsa-sha2-512" });
+    logInThere = await loginsTo(server, "plain");
+  });
+
+  const failureThere = (options: Omit<PeerOptions, "hostKey">) => failureWith(options, undefined, logInThere);
 
   it.each([
     ["the method was guessed wrong, and a hybrid is agreed on", `curve25519-sha256,${MLKEM},${STRICT}`, kem],
@@ -167,21 +175,46 @@ describe("a packet that was guessed", () => {
       undefined,
     ],
   ])("is passed over where %s", async (_, list, withKem) => {
-    const options = { lists: { 0: list }, guess: junk, isStrict: true };
-    expect(await failureWith(withKem === undefined ? options : { ...options, kem: withKem })).toBeNull();
+    const options = { lists: { 0: list }, guess: junk };
+    expect(await failureThere(withKem === undefined ? options : { ...options, kem: withKem })).toBeNull();
   });
 
   it("is passed over where the method was guessed right, and the host key's algorithm wrong", async () => {
-    const options = { lists: { 0: `${MLKEM},${STRICT}`, 1: "ssh-rsa,ssh-ed25519" }, guess: junk, kem };
-    expect(await failureWith(options)).toBeNull();
+    const lists = { 0: `${MLKEM},${STRICT}`, 1: "rsa-sha2-512,ssh-ed25519" };
+    expect(await failureThere({ lists, guess: junk, kem })).toBeNull();
   });
 
   it("is read where both were guessed right, and then it had better be right", async () => {
-    await server.addHost("plain", { HostKeyAlgorithms: "ssh-ed25519" });
-    const logInThere = await loginsTo(server, "plain");
-    expect(await failureWith({ ...mlkemAlone, kem }, undefined, logInThere)).toBeNull();
-    expect(await failureWith({ ...mlkemAlone, guess: junk, kem }, undefined, logInThere)).not.toBeNull();
+    expect(await failureThere({ ...mlkemAlone, kem })).toBeNull();
+    expect(await failureThere({ ...mlkemAlone, guess: junk, kem })).not.toBeNull();
   });
+});
+
+it("new keys are exchanged by another method when the server has others by then", async () => {
+  let exchanges = 0;
+  server.serve((socket) => {
+    const options: PeerOptions = { ...mlkemAlone, hostKey: server.hostKey, kem };
+    const peer = new Peer(socket, options);
+    playOn(peer, {
+      accepts: "none",
+      before: (stage) => {
+        if (stage !== "service") return false;
+        delete options.kem;
+        options.lists = { 0: `curve25519-sha256@libssh.org,${STRICT}` };
+        peer.exchangeKeys();
+        return true; // which waits for the new keys
+      },
+    });
+    const handle = peer.onPayload;
+    peer.onPayload = (payload) => {
+      handle(payload);
+      if (payload[0] === MSG.NEWKEYS && ++exchanges === 2)
+        peer.send(message(MSG.SERVICE_ACCEPT, "ssh-userauth"));
+    };
+    peer.greet();
+  });
+  expect(await logIn()).toBeNull();
+  expect(exchanges).toBe(2);
 });
 
 describe("sntrup761", () => {

@@ -1,6 +1,7 @@
 // Attempts to log in to a hostile server with the daemon's own client, in this process.
 import type { Caller } from "../../daemon/ssh/caller.ts";
 import { connect } from "../../daemon/ssh/connect.ts";
+import { Doors } from "../../daemon/ssh/doors.ts";
 import { DialQueue } from "../../daemon/ssh/dial-queue.ts";
 import { KeyRing } from "../../daemon/ssh/key-ring.ts";
 import { Outstanding } from "../../daemon/ssh/outstanding.ts";
@@ -60,6 +61,7 @@ export async function loginsTo({ sshConfig }: HostileServer, host = "hostile"): 
     log: silent,
     isAesFast: true,
     turns: new DialQueue({ most: 32, reserved: 8, slowMs: 1000, slices: outside.slices, clock: systemClock }),
+    doors: new Doors(systemClock),
     isAwaited: () => true,
     around: <T>(run: () => T): T => run(),
   };

@@ -15,17 +15,25 @@ export interface Background {
 
 /**
  * Starts a program. The starter ends it; should the test process go away first, it is killed with it.
+ * `onOutput` hears what it says as it comes.
  * @throws Error when it could not be started
  */
 export async function startInBackground(
   program: string,
   args: readonly string[],
-  options: { env: NodeJS.ProcessEnv; cwd: string; argv0?: string },
+  {
+    onOutput,
+    ...options
+  }: { env: NodeJS.ProcessEnv; cwd: string; argv0?: string; onOutput?: (text: string) => void },
 ): Promise<Background> {
   const child = spawn(program, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
   const chunks: Buffer[] = [];
-  child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
-  child.stderr.on("data", (chunk: Buffer) => chunks.push(chunk));
+  const hear = (chunk: Buffer) => {
+    chunks.push(chunk);
+    onOutput?.(chunk.toString());
+  };
+  child.stdout.on("data", hear);
+  child.stderr.on("data", hear);
   const end = ended(child);
   await once(child, "spawn");
   const { pid } = child;

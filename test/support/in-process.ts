@@ -9,6 +9,7 @@ import { Registry } from "../../daemon/masters/registry.ts";
 import { metricsWhenAsked } from "../../daemon/metrics.ts";
 import { serveMux } from "../../daemon/mux/server.ts";
 import { connect } from "../../daemon/ssh/connect.ts";
+import { Doors } from "../../daemon/ssh/doors.ts";
 import { DialQueue } from "../../daemon/ssh/dial-queue.ts";
 import { KeyRing } from "../../daemon/ssh/key-ring.ts";
 import { WindowBudget } from "../../daemon/ssh/receive-window.ts";
@@ -39,7 +40,7 @@ export async function startInProcess(
   const { children, files } = outside;
   const resolver = makeResolver({ person, configFile: sshConfig, controlPath, files });
   const turns = new DialQueue({ most: 32, reserved: 8, slowMs: 1000, slices: outside.slices, clock });
-  const windowBudget = new WindowBudget(0);
+  const shared = { ...outside, clock, turns, doors: new Doors(clock), windowBudget: new WindowBudget(0) };
   const keyRing = new KeyRing({
     directory: join(directory.path, "agent"),
     askpass: resolve("daemon/ssh/askpass.sh"),
@@ -53,8 +54,7 @@ export async function startInProcess(
   const registry: Registry = new Registry({
     serveMux: (socket, host) => serveMux(socket, host, { registry, isPersistent: false, clock, log: silent }),
     resolve: (host, options, asking) => resolver.resolve(host, options, asking),
-    dial: (attempt) =>
-      connect({ ...attempt, ...outside, clock, turns, windowBudget, keyRing, isAesFast: true, log: silent }),
+    dial: (attempt) => connect({ ...attempt, ...shared, keyRing, isAesFast: true, log: silent }),
     ...outside,
     turns,
     clock,

@@ -190,6 +190,7 @@ function linkTo(identity: string, { links, later, signal, onEnd }: LinkParts): C
     address: "192.0.2.1:22",
     server: "fake",
     roundTripMs: null,
+    acceptedKey: null,
     close: () => void later(`close ${identity}`).then(() => end(undefined)),
     verify: () => undefined,
     listen: async ({ port }: { port: number }) => {

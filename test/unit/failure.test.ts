@@ -46,6 +46,12 @@ describe("a connection that failed", () => {
       "KEX_FAILED",
     ],
     ["handshake", error("Connection lost before handshake", { level: "protocol" }), "CONNECTION_LOST"],
+    ["authentication", error("TOO MANY authentication failures for me", { code: 11 }), "AUTH_FAILED"],
+    ["authentication", error("no more authentication methods", { code: 14 }), "AUTH_FAILED"],
+    ["handshake", error("go away", { code: 14 }), "AUTH_FAILED"],
+    ["authentication", error("Internal error", { code: 2 }), "CONNECTION_LOST"],
+    ["authentication", error("Server is shutting down", { code: 11 }), "CONNECTION_LOST"],
+    ["established", error("no more authentication methods", { code: 14 }), "CONNECTION_LOST"],
     ["established", error("Too many authentication failures", { code: 2 }), "CONNECTION_LOST"],
     ["established", error("Bad packet length"), "CONNECTION_LOST"],
   ] as const)("during %s with '%s' is %s", (phase, thrown, code) => {

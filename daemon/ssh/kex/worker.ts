@@ -1,5 +1,5 @@
-// The process that computes key encapsulation: tund is told to V8 to be small, and nothing of it may take longer than a few
-// milliseconds; here V8 has its optimiser, and nobody else waits. It reads requests from stdin and writes answers to stdout, and
+// The process that computes key encapsulation: in tund nothing may take longer than a few milliseconds, and V8 may be told there to
+// do without its optimiser. Here it has it, and nobody else waits. It reads requests from stdin and writes answers to stdout, and
 // ends with its stdin, or for an error.
 import { readSync, writeSync } from "node:fs";
 import { sizes } from "./hybrids.ts";

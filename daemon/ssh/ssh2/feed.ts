@@ -61,7 +61,7 @@ export class Feed {
   }
 
   /** Passes nothing on until `work` is done; then has `then` run, as if it had been the next thing to read. */
-  await<T>(work: Promise<T>, then: (result: T) => unknown): void {
+  waitFor<T>(work: Promise<T>, then: (result: T) => unknown): void {
     const goOn = this.hold();
     work
       .then((result) => {

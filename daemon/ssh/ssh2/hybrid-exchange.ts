@@ -38,7 +38,7 @@ export function exchangeHybrid(exchange: KeyExchange, parts: HybridParts): void 
   // As a string (RFC 4251 section 5), which is what ssh2 makes of it.
   exchange.computeSecret = () => secret ?? new Error("there is no secret yet");
   exchange.start = () =>
-    feed.await(kems.keyPair(kem, owner), (pair) => {
+    feed.waitFor(kems.keyPair(kem, owner), (pair) => {
       ours = { pair, x25519: new X25519() };
       start();
     });
@@ -55,7 +55,7 @@ export function exchangeHybrid(exchange: KeyExchange, parts: HybridParts): void 
         `it sent ${theirs.length} bytes for ${name}: there are ${at + X25519_BYTES}`,
       );
     const decapsulating = kems.decapsulate(kem, theirs.subarray(0, at), { pair, owner });
-    return feed.await(decapsulating, (shared) => {
+    return feed.waitFor(decapsulating, (shared) => {
       try {
         secret = createHash(hash)
           .update(shared)
