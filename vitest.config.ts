@@ -3,7 +3,8 @@ import { configDefaults, defineConfig } from "vitest/config";
 
 /**
  * What a level of tests reaches: a room alone, the API in process, a real sshd, or the built programs; `verdicts` puts
- * every judgement of a host key beside OpenSSH's, and `plumbing` every kind of forward, `programs` sends real programs
+ * every judgement of a host key beside OpenSSH's, and `plumbing` every kind of forward, `servers` does on servers that are not the
+ * machine's sshd what ssh does there, `programs` sends real programs
  * through them, `faults` breaks what they stand on, `hostile` has everybody who can be hostile be so, `bystander` sees that
  * nobody else waits for it, and `systemd` boots machines.
  */
@@ -14,6 +15,7 @@ const levels = {
   e2e: ["test/e2e/**/*.test.ts"],
   verdicts: ["test/verdicts/**/*.test.ts"],
   plumbing: ["test/plumbing/**/*.test.ts"],
+  servers: ["test/servers/**/*.test.ts"],
   programs: ["test/programs/**/*.test.ts"],
   faults: ["test/faults/**/*.test.ts"],
   hostile: ["test/hostile/**/*.test.ts"],

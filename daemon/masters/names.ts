@@ -143,7 +143,7 @@ export class Names {
     const { host, master: from } = named;
     to.refuseWhenOver();
     this.#mux.release(host);
-    from.names.delete(host);
+    if (from.names.size > 1) from.names.delete(host); // by the last of them its end is told
     from.keptBy.delete(host);
     named.master = to;
     to.names.add(host);

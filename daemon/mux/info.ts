@@ -4,13 +4,13 @@ import type { ConnectionFigures, Traffic } from "../masters/figures.ts";
 
 const lines = (...all: readonly string[]): string => all.map((line) => `${line}\r\n`).join("");
 
-/** As packet.c writes it, as far as it is known here. */
+/** As OpenSSH 10.6 writes it, but for what is not known here. */
 export function connectionText(figures: ConnectionFigures): string {
   const { pid, localhost, local, remote, seconds, algorithms, bytes } = figures;
   return lines(
     `Connection information for ${localhost} pid ${pid}`,
     ...(local === null ? [] : [`  tcp ${local} -> ${remote}`]),
-    `  duration ${seconds}s`,
+    `  duration ${duration(seconds)}`,
     `  kexalgorithm ${algorithms.kex}`,
     `  hostkeyalgorithm ${algorithms.hostKey}`,
     `  cipher ${bothWays(algorithms.cipher)}`,
@@ -18,6 +18,15 @@ export function connectionText(figures: ConnectionFigures): string {
     `  compression ${bothWays(algorithms.compression)}`,
     `  traffic ${bytes.in} bytes in, ${bytes.out} bytes out`,
   );
+}
+
+// As OpenSSH's fmt_timeframe() has it.
+function duration(seconds: number): string {
+  const two = (count: number): string => String(Math.floor(count)).padStart(2, "0");
+  const [minutes, hours, days] = [seconds / 60, seconds / 3600, Math.floor(seconds / 86_400)];
+  if (days >= 7) return `${two(days / 7)}w${days % 7}d${two(hours % 24)}h`;
+  if (days > 0) return `${days}d${two(hours % 24)}h${two(minutes % 60)}m`;
+  return [hours, minutes % 60, seconds % 60].map(two).join(":");
 }
 
 const bothWays = ({ in: one, out: other }: { in: string; out: string }): string =>

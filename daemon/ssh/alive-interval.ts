@@ -54,11 +54,8 @@ export class AliveIntervals {
 
   /** What ServerAliveInterval means for a host. Throws only what the question was aborted with. */
   async tell(question: AliveQuestion, signal?: AbortSignal): Promise<AliveInterval> {
-    const { settings, options } = question;
-    const [value = "0"] = settings.get(NAME) ?? [];
-    const isBatch = settings.get("batchmode")?.[0] === "yes";
-    const isOpen = value === "0" || (isBatch && value === BATCH_SECONDS);
-    if (!isOpen || options.some((option) => /^\s*serveraliveinterval[\s=]/i.test(option))) return said(value);
+    const [value = "0"] = question.settings.get(NAME) ?? [];
+    if (!isOpen(value, question)) return said(value);
     try {
       const [behind = ""] = (await this.#ask(question)).get(NAME) ?? [];
       if (behind === String(SECONDS) || behind === value) return said(behind);
@@ -107,6 +104,13 @@ export class AliveIntervals {
     if (!(await this.#files.exists(SYSTEM_FILE))) return "";
     return (await this.#files.read(SYSTEM_FILE, MOST_BYTES)).content.toString("latin1");
   }
+}
+
+/** Whether this may be what ssh takes where nobody said anything. */
+function isOpen(value: string, { settings, options }: AliveQuestion): boolean {
+  if (options.some((option) => /^\s*serveraliveinterval[\s=]/i.test(option))) return false;
+  const [batch] = settings.get("batchmode") ?? [];
+  return value === "0" || (batch === "yes" && value === BATCH_SECONDS);
 }
 
 const said = (value: string): AliveInterval => ({

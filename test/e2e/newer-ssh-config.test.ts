@@ -133,10 +133,10 @@ describe.skipIf(openSsh === null)("ChannelTimeout", () => {
           .map((other) => opening[other]()),
       );
       for (const socket of [idle, busy, ...others]) expect(await echoed(socket, "first")).toBe("first");
-      let isOver = false;
-      const ending = endOf(idle).then(() => (isOver = true));
+      const ended = new AbortController();
+      const ending = endOf(idle).then(() => ended.abort());
       const began = performance.now();
-      while (!isOver) {
+      while (!ended.signal.aborted) {
         expect(await echoed(busy, "again")).toBe("again");
         await Promise.race([ending, new Promise((go) => setImmediate(go))]);
       }

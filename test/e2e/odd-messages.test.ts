@@ -23,9 +23,12 @@ async function newPorts(): Promise<Ports> {
 }
 
 const specs = ({ local, remote, refused }: Ports, to: string): string[] => [
-  ...["-L", `${local}:${to}`],
-  ...["-L", `${refused}:127.0.0.1:1`],
-  ...["-R", `${remote}:${to}`],
+  "-L",
+  `${local}:${to}`,
+  "-L",
+  `${refused}:127.0.0.1:1`,
+  "-R",
+  `${remote}:${to}`,
 ];
 
 /** Uses the link when the odd thing has been said. Gives whether all of it worked, unless `isOver` before that. */

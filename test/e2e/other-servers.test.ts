@@ -59,7 +59,7 @@ for (const name of otherServers)
   });
 
 /** What has to work whatever is answered to keepalive@openssh.com. */
-async function livesOn(name: OtherServerName, habits: Habits): Promise<void> {
+async function livesOn(name: OtherServerName, habits: Habits): Promise<Master | undefined> {
   const { tunctl, to, master } = await world(name, habits);
   const [local, remote] = [await freePort(), await freePort()];
   const timeout = ["--timeout", "60"];
@@ -73,24 +73,27 @@ async function livesOn(name: OtherServerName, habits: Habits): Promise<void> {
     });
   expect(await tunctl("cancel", "-R", String(remote), "testhost")).toMatchObject(ok);
   expect(await refuses(remote)).toBe(true);
-  expect(await master()).toMatchObject({ state: "ready", reconnects: 0, failure: null });
+  return master();
 }
+
+const undisturbed = { state: "ready", reconnects: 0, failure: null };
 
 describeServer("asyncssh")("a server of asyncssh", () => {
   it.each(["unimplemented", "silence"] as const)(
     "that answers keepalives with %s has remote forwards, and is known to live",
-    (keepalive) => livesOn("asyncssh", { keepalive }),
+    async (keepalive) => expect(await livesOn("asyncssh", { keepalive })).toMatchObject(undisturbed),
   );
 });
 
 describeServer("go")("a server of Go's", () => {
-  it("that does not answer keepalives has remote forwards, and is known to live", () =>
-    livesOn("go", { keepalive: "silence" }));
+  it("that does not answer keepalives has remote forwards, and is known to live", async () =>
+    expect(await livesOn("go", { keepalive: "silence" })).toMatchObject(undisturbed));
 
   // asyncssh names the listener by port 0, which ssh rejects as well.
   it("that does not answer keepalives says on which port it listens", async () => {
     const { tunctl, to } = await world("go", { keepalive: "silence" });
     const { stdout } = await tunctl("forward", "--timeout", "60", "-R", `0:${to}`, "testhost");
+    expect(stdout).toMatch(/^\d+\n$/);
     await works(Number(stdout));
   });
 
@@ -101,7 +104,7 @@ describeServer("go")("a server of Go's", () => {
     // Its queue has room for 16.
     for (let times = 0; times < 20; times++) expect(await tunctl("check", "testhost")).toMatchObject(ok);
     await works(local);
-    expect(await master()).toMatchObject({ state: "ready", reconnects: 0, failure: null });
+    expect(await master()).toMatchObject(undisturbed);
   });
 
   it("that leaves a request unanswered does not have the next one take its answer", async () => {
@@ -148,7 +151,7 @@ for (const [name, habits] of [
       expect(stderr).toMatch(/^tunctl: warning: .* refused to stop listening on localhost:\d+: .*\n$/);
       // It is accepted there, and goes no further.
       const refused = await dialLoopback(port);
-      await expect(echoed(refused, "x")).rejects.toThrow();
+      await expect(echoed(refused, "x")).rejects.toThrow(/aborted|ECONNRESET/);
       expect(await tunctl("forward", "-R", `${port}:${to}`, "testhost")).toMatchObject(ok);
       await works(port);
     });
@@ -177,7 +180,7 @@ describeServer("asyncssh")("new keys", () => {
       },
       { deadlineMs: 60_000 },
     );
-    expect(await master()).toMatchObject({ state: "ready", reconnects: 0, failure: null });
+    expect(await master()).toMatchObject(undisturbed);
   });
 });
 
@@ -213,5 +216,24 @@ describeServer("asyncssh")("a server that disconnects", () => {
     const { tunctl } = await world("asyncssh", { disconnect: { when: "login", code, text, language } });
     const { stderr } = await tunctl("connect", "testhost");
     expect(stderr).toMatch(/ended the connection during authentication: maintenance until 5 pm\n$/);
+  });
+});
+
+describeServer("asyncssh")("an RSA key", () => {
+  const others = ["ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256"];
+
+  // 7.4 takes SHA-2 and leaves it out of what it says (SSH_BUG_SIGTYPE74).
+  it.each([
+    ["OpenSSH_7.4", others, true],
+    ["OpenSSH_7.4p1 Debian-10", others, true],
+    ["OpenSSH_7.4", [...others, "rsa-sha2-256", "rsa-sha2-512"], true],
+    ["OpenSSH_9.2p1", others, false],
+  ])("at a server that calls itself %s and takes %j is as good as to ssh", async (version, takes, isIn) => {
+    const habits = { identity: "rsa", version, signatureAlgorithms: takes } as const;
+    const { server, tunctl } = await world("asyncssh", habits);
+    expect((await tunctl("connect", "testhost")).code).toBe(isIn ? 0 : 7);
+    const args = ["-F", server.sshConfig, "-o", "BatchMode=yes", "-v", "testhost", "true"];
+    const { stderr } = await run("ssh", args);
+    expect(stderr.includes("Authenticated to 127.0.0.1")).toBe(isIn);
   });
 });

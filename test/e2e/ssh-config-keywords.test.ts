@@ -44,7 +44,7 @@ describe("what tund does not do", () => {
     ["FingerprintHash", { FingerprintHash: "md5" }],
     ["KbdInteractiveDevices", { KbdInteractiveDevices: "pam" }],
   ])("is said of %s when the host is connected, in a line that names both", async (keyword, settings) => {
-    const { name, code, stderr } = await connected(settings as HostSettings);
+    const { name, code, stderr } = await connected(settings);
     expect(code).toBe(0);
     expect(stderr.trim().split("\n")).toEqual([
       expect.stringMatching(`${keyword} of ${name} is not obeyed: `) as string,

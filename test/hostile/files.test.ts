@@ -182,7 +182,7 @@ describe("What ssh -G says", () => {
           files: makeOutside().files,
           queries: {
             ask: async () => ({ printed: mutated, ranPrograms: false }),
-            onEnd: (run) => (end = run),
+            onEnd: (atEnd) => (end = atEnd),
           },
         });
         try {

@@ -1,22 +1,15 @@
 // Servers that are not OpenSSH, as the machine has them: real ones on loopback, with habits that servers in the field have.
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import {
-  chmodSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { tmpdir, userInfo } from "node:os";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe } from "vitest";
 import { sshString } from "../../daemon/wire-format.ts";
 import { startInBackground } from "./background.ts";
+import { cacheDirectory } from "./cache-directory.ts";
 import { eventually } from "./eventually.ts";
 import { startPerConnection } from "./per-connection.ts";
 import { run } from "./run.ts";
@@ -29,6 +22,8 @@ export type OtherServerName = (typeof otherServers)[number];
 
 /** What a server is to do that it does not by itself. A habit that a server does not know is ignored by it. */
 export interface Habits {
+  /** the type of the key that it lets in; ed25519 if not given */
+  identity?: Key["type"];
   /** how keepalive@openssh.com is answered: with UNIMPLEMENTED (asyncssh), or not at all (asyncssh, go) */
   keepalive?: "unimplemented" | "silence";
   /** global requests of these names are not answered (go) */
@@ -104,7 +99,7 @@ const asks = (module: string): string | null =>
     ? null
     : `python3-${module.split(".")[0]} is not installed`;
 
-// They look up authorized_keys in the home of the account, and there is no telling them another.
+// They look for authorized_keys in the home of the account alone.
 const needsHome = (name: string): string | null => {
   if (!isInstalled(name)) return `${name} is not installed`;
   if (process.platform !== "linux" || process.getuid?.() !== 0)
@@ -144,17 +139,25 @@ export function oddThings(): string[] {
   return JSON.parse(said) as string[];
 }
 
-/** Starts a server that the current user can log in to. @throws Error with what it said, when it does not come up */
-export async function startOtherServer(name: OtherServerName, habits: Habits = {}): Promise<OtherServer> {
+/**
+ * Starts a server that the current user can log in to.
+ * @param authorized further lines of authorized_keys
+ * @throws Error with what it said, when it does not come up
+ */
+export async function startOtherServer(
+  name: OtherServerName,
+  habits: Habits = {},
+  authorized: readonly string[] = [],
+): Promise<OtherServer> {
   const place = await tempDir();
   const directory = place.path;
   try {
     const [hostKey, identity] = await Promise.all([
       makeKey(join(directory, "host_ed25519"), "ed25519"),
-      makeKey(join(directory, "id_ed25519"), "ed25519"),
+      makeKey(join(directory, "identity"), habits.identity ?? "ed25519"),
     ]);
     const authorizedKeys = join(directory, "authorized_keys");
-    await writeFile(authorizedKeys, `${identity.publicKey}\n`, { mode: 0o600 });
+    await writeFile(authorizedKeys, `${[identity.publicKey, ...authorized].join("\n")}\n`, { mode: 0o600 });
     const { started, publicKey } = await start(name, { directory, hostKey, authorizedKeys, habits });
     const { port } = started;
     const user = userInfo().username;
@@ -227,8 +230,7 @@ async function listening(file: string, args: readonly string[], { directory }: P
     const port = await eventually(
       () => {
         const [, said] = /^listening on (\d+)$/m.exec(server.log()) ?? [];
-        if (said === undefined && !server.ended()) return false;
-        return Number(said);
+        return said === undefined && !server.ended() ? false : Number(said);
       },
       { deadlineMs: 60_000 },
     );
@@ -286,14 +288,4 @@ function goProgram(): string {
   execFileSync("go", ["build", "-o", mine, `${mine}.go`], { env, stdio: ["ignore", "ignore", "inherit"] });
   renameSync(mine, built); // whole for whoever looks meanwhile
   return built;
-}
-
-function cacheDirectory(): string {
-  const uid = process.getuid?.() ?? 0;
-  const path = join(tmpdir(), `tunctl-test-servers-${uid}`);
-  mkdirSync(path, { recursive: true, mode: 0o700 });
-  const { uid: owner } = lstatSync(path);
-  if (owner !== uid || !lstatSync(path).isDirectory()) throw new Error(`${path} is somebody else's`);
-  chmodSync(path, 0o700);
-  return path;
 }

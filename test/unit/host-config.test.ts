@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, writeFile } from "node:fs/promises";
+import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -77,49 +77,6 @@ describe("a host, as ssh -G resolves it,", () => {
       keepaliveCountMax: 3,
       agent: { path: "/agent", isFixed: false },
       algorithms: { ciphers: null, macs: null, kexalgorithms: null },
-    });
-  });
-
-  it.each([
-    ["Host h\nServerAliveInterval 0", 0],
-    ["ServerAliveInterval 5\nServerAliveInterval 0", 5],
-    ["ServerAliveInterval 15", 15],
-    ["Host other\nServerAliveInterval 0", 15],
-    ["BatchMode yes", 15],
-    ["BatchMode yes\nServerAliveInterval 300", 300],
-    ["BatchMode yes\nServerAliveInterval 0", 0],
-    ["Match final\nServerAliveInterval 0", 0],
-    ["Match final\nUser u", 15],
-    ["Match canonical\nServerAliveInterval 0", 15],
-    ["CanonicalizeHostname always\nMatch canonical\nServerAliveInterval 0", 0],
-    ["CanonicalizeHostname always\nServerAliveInterval 0", 0],
-  ])("is asked for signs of life as '%s' says: a 0 that nobody said is none", async (config, seconds) => {
-    expect(await resolve(config, "h")).toMatchObject({
-      keepaliveIntervalMs: seconds * 1000,
-      keepaliveDoubt: null,
-    });
-  });
-
-  it("is asked for signs of life as the command line and included files say", async () => {
-    const options = { options: ["ServerAliveInterval=0"] };
-    expect((await resolve("", "h", options)).keepaliveIntervalMs).toBe(0);
-    const included = join(directory, "included");
-    await writeFile(included, "ServerAliveInterval 0\n");
-    expect((await resolve(`Include ${included}`, "h")).keepaliveIntervalMs).toBe(0);
-    // Whose meaning differs means another connection.
-    const [off, unsaid] = [await resolve("ServerAliveInterval 0", "h"), await resolve("", "h")];
-    expect(off.identity).not.toBe(unsaid.identity);
-  });
-
-  it("is asked every 15 s where it cannot be told what was said, and why not is kept", async () => {
-    const file = join(directory, "writable");
-    await writeFile(file, "ServerAliveInterval 0\n");
-    await chmod(file, 0o666); // ssh takes it as -F, and not where it is included
-    const files = makeOutside().files;
-    const config = await makeResolver({ person, configFile: file, controlPath: "none", files }).resolve("h");
-    expect(config).toMatchObject({
-      keepaliveIntervalMs: 15_000,
-      keepaliveDoubt: expect.stringContaining("cannot be told") as string,
     });
   });
 

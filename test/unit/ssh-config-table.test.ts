@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { newerOpenSsh } from "../support/newer-openssh.ts";
 import { run } from "../support/run.ts";
 
-const CLASSES = ["honoured", "passed on", "without meaning here", "refused with a message"];
+const CLASSES = new Set(["honoured", "passed on", "without meaning here", "refused with a message"]);
 
 // What the manuals of OpenSSH 9.2 (with Debian's patches) and 10.6 have, where neither is at hand.
 const documented =
@@ -80,12 +80,12 @@ describe("docs/ssh_config.md", () => {
     expect(unknown(await printedBy(newer.ssh))).toEqual([]);
     const manual = join(newer.bin, "..", "root", "usr", "share", "man", "man5", "ssh_config.5.gz");
     const keywords = existsSync(manual) ? manualKeywords(manual) : [];
-    if (newer.release !== "machine") expect(keywords.length).toBeGreaterThan(80);
+    expect(keywords.length).toBeGreaterThanOrEqual(newer.release === "machine" ? 0 : 80);
     expect(unknown(keywords)).toEqual([]);
   });
 
   it("has each in one of its classes, with a reason where it is not done", () => {
-    expect(rows.filter(({ kind }) => !CLASSES.includes(kind))).toEqual([]);
+    expect(rows.filter(({ kind }) => !CLASSES.has(kind))).toEqual([]);
     const unexplained = rows.filter(({ kind, why }) => kind !== "honoured" && why === "");
     expect(unexplained).toEqual([]);
   });
