@@ -80,8 +80,7 @@ async function main(ending: Ending): Promise<void> {
   const registry = makeRegistry(config, { ...outside, ...own, keeper: service.listeners, mayEnter, admits });
   const health = () => ({ log: logging.health(), descriptors: descriptors.use });
   const metrics = metricsWhenAsked(version, registry.measures, health, outside.slices);
-  const { metricsListen } = config;
-  const address = metricsListen === null ? null : parseMetricsAddress(metricsListen);
+  const address = config.metricsListen === null ? null : parseMetricsAddress(config.metricsListen);
   // Only who holds the control socket may touch the state, and nobody is answered before it is read.
   const isLast = (control: Socket): boolean => descriptors.isLast(control);
   const isOwn = (control: Socket): boolean => isOwnPeer(native, control);

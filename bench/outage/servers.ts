@@ -76,10 +76,10 @@ export function makeServer(index: number, { directory, networks }: Rooms, prepar
         cwd: directory,
         onOutput: (text) => logins.push(...loginsIn(text)),
       });
-      const { pid, ended, log } = running;
+      const server = running;
       await eventually(async () => {
-        if (ended()) throw new Error(`a server ended: ${log()}`);
-        return isListening(pid, address);
+        if (server.ended()) throw new Error(`a server ended: ${server.log()}`);
+        return isListening(server.pid, address);
       });
     },
     down: async () => {

@@ -38,7 +38,7 @@ export class Roster {
   readonly #carried = new WeakMap<Master, Carried>();
   readonly #hops: Hops;
   readonly #renewal: Renewal;
-  /** when ssh was asked for it, in milliseconds of the monotonic clock */
+  /** when ssh was asked for it, by the monotonic clock */
   readonly #resolvedAt = new WeakMap<HostConfig, number>();
   /** how hosts come back */
   readonly returning: Returning;
@@ -60,7 +60,7 @@ export class Roster {
       names: this.#names,
       resolve: (host, asked, asking) => this.resolve(host, asked, asking),
       isFresh: (config) =>
-        options.clock.monotonic() - (this.#resolvedAt.get(config) ?? -Infinity) <= FRESH_MS,
+        options.clock.monotonic() <= (this.#resolvedAt.get(config) ?? -Infinity) + FRESH_MS,
       carriedBy: (master) => this.#carried.get(master) ?? new Carried(),
       masterFor: (config) => this.#filing.standing(config) ?? this.#create(config, "idle"),
       refile: (master, config) => this.#filing.refile(master, config),

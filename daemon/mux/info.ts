@@ -20,9 +20,10 @@ export function connectionText(figures: ConnectionFigures): string {
   );
 }
 
+const two = (count: number): string => String(Math.floor(count)).padStart(2, "0");
+
 // As OpenSSH's fmt_timeframe() has it.
 function duration(seconds: number): string {
-  const two = (count: number): string => String(Math.floor(count)).padStart(2, "0");
   const [minutes, hours, days] = [seconds / 60, seconds / 3600, Math.floor(seconds / 86_400)];
   if (days >= 7) return `${two(days / 7)}w${days % 7}d${two(hours % 24)}h`;
   if (days > 0) return `${days}d${two(hours % 24)}h${two(minutes % 60)}m`;

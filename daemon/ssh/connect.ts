@@ -166,10 +166,10 @@ async function knownHosts(options: ConnectOptions): Promise<KnownHost[]> {
 /** What KnownHostsCommand has known before there is a key to judge: it orders the algorithms, and vouches for nothing. */
 async function printedInOrder(options: ConnectOptions): Promise<KnownHost[]> {
   const { config, hostKeyFiles, children, clock, signal } = options;
-  const { knownHostsCommand: command, hostKeyTokens: tokens } = config;
+  const { knownHostsCommand: command, hostKeyTokens: tokens, knownHostsVariables: variables } = config;
   if (command === null) return [];
   // The name without the port, as ssh 9 has it this time.
-  const asked = { command, tokens, name: config.hostname, host: hostNameOf(config) };
+  const asked = { command, tokens, variables, name: config.hostname, host: hostNameOf(config) };
   const env = config.environment?.over(children.env);
   const running = { children, clock, signal, files: hostKeyFiles, ...(env && { env }) };
   return askKnownHostsCommand(asked, { kind: "ORDER" }, running);

@@ -100,14 +100,14 @@ export class Connection {
     this.close = () => {
       if (closing) return;
       closing = true;
-      this.#stopWatching();
+      for (const one of [this.#keepalive, this.#rekeying]) one?.stop();
       client.end();
       // end() alone leaves the socket to the peer, and destroy() of ssh2 does nothing after it.
       clock.after(GOODBYE_MS, () => socket.destroy());
     };
     this.closed = new Promise((resolve) => {
       socket.once("close", () => {
-        this.#stopWatching();
+        for (const one of [this.#keepalive, this.#rekeying]) one?.stop();
         resolve(closing ? undefined : (this.#failure ?? this.#lost(closedByServer(this.#windows.size))));
       });
     });
@@ -248,11 +248,6 @@ export class Connection {
     return { in: this.#negotiated?.sc.cipher ?? "", out: this.#negotiated?.cs.cipher ?? "" };
   }
 
-  #stopWatching(): void {
-    this.#keepalive?.stop();
-    this.#rekeying?.stop();
-  }
-
   #open(type: ChannelType, start: StartOpening): Promise<Channel> {
     const asked = this.#clock.monotonic();
     return new Promise((resolve, reject) => {
@@ -280,10 +275,8 @@ export class Connection {
 
   #ping(onReply: (ms: number | undefined) => void): void {
     this.#client.ping((ms) => {
-      if (ms === undefined) return onReply(undefined);
-      this.#roundTripMs = Math.round(ms * 1000) / 1000;
-      this.#cameBack(this.#roundTripMs);
-      return onReply(this.#roundTripMs);
+      if (ms !== undefined) this.#cameBack((this.#roundTripMs = Math.round(ms * 1000) / 1000));
+      onReply(ms === undefined ? undefined : (this.#roundTripMs ?? undefined));
     });
   }
 

@@ -4,7 +4,7 @@ import type { ConnectionOptions } from "../../shared/records.ts";
 import { messageOf, TundError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/forward-spec.ts";
 import { AliveIntervals } from "./alive-interval.ts";
-import { withNewer } from "./algorithms.ts";
+import { type ChosenAlgorithms, chosenAlgorithms } from "./chosen-algorithms.ts";
 import { type AuthenticationConfig, authenticationConfig } from "./authentication-config.ts";
 import type { Files } from "../files.ts";
 import {
@@ -19,9 +19,11 @@ import type { HostName } from "./known-hosts.ts";
 import { type LinkConfig, linkConfig } from "./link-config.ts";
 import type { RekeyLimit } from "./rekeying.ts";
 import { parseSettings, type Settings } from "./settings.ts";
+import { quoted, sshArguments } from "./ssh-arguments.ts";
 import { jumpHost, partsOf, splitHops, type Way, wayOf } from "./way.ts";
 import type { CallerEnvironment } from "./caller-environment.ts";
 import type { Asking, Said, SshQueries } from "./ssh-queries.ts";
+import { expandTildes } from "./tildes.ts";
 import { type Person, type TokenSource, tokensOf } from "./tokens.ts";
 
 /** Everything that decides a connection, resolved. */
@@ -58,7 +60,7 @@ export interface HostConfig extends AuthenticationConfig, HostKeyConfig {
   controlPersist: "no" | "yes" | number;
   forkAfterAuthentication: boolean;
   /** what to use, in ssh's spelling; null where the user left the choice open */
-  algorithms: Record<"ciphers" | "macs" | "kexalgorithms" | "hostkeyalgorithms", string[] | null>;
+  algorithms: ChosenAlgorithms;
   /** whose environment the programs of its ssh_config have; null: tund's own */
   environment: CallerEnvironment | null;
   /** whether there are such programs: ProxyCommand, KnownHostsCommand, Match exec */
@@ -94,8 +96,6 @@ const irrelevant = new Set(
     "addkeystoagent"
   ).split(" "),
 );
-
-const algorithmSettings = ["ciphers", "macs", "kexalgorithms", "hostkeyalgorithms"] as const;
 
 /** Resolves hosts by asking ssh. One per daemon: it keeps ssh's defaults, to tell them from the user's choices. */
 export class HostResolver {
@@ -144,7 +144,11 @@ export class HostResolver {
     // Both at once; where ssh answers neither, what it says of this host is what is told.
     const coming = this.#sshDefaults();
     const { printed, ranPrograms } = await this.#ask(last, asked, asking);
-    const settings = parseSettings(printed);
+    const settings = await expandTildes(
+      parseSettings(printed),
+      this.#person.home,
+      async (args) => (await this.#queries.ask(args, asking)).printed,
+    );
     const defaults = await coming;
     const files = await this.#knownHostsPaths(settings, defaults, host);
     const alive = await this.#aliveIntervals.tell(
@@ -196,23 +200,6 @@ const asPerson = (person: Person, environment: CallerEnvironment): Person => {
   const { SSH_AUTH_SOCK } = person.env;
   return { ...person, env: { ...environment.over(person.env), SSH_AUTH_SOCK } };
 };
-
-const quoted = (value: string): string => `"${value.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
-
-/** The arguments of ssh(1) that these connection options stand for. */
-function sshArguments(options: ConnectionOptions, configFile: string | null): string[] {
-  const file = options.configFile ?? configFile;
-  return [
-    ...(file === null ? [] : ["-F", file]),
-    ...(options.options ?? []).flatMap((option) => ["-o", option]),
-    ...(options.port === undefined ? [] : ["-p", String(options.port)]),
-    ...(options.user === undefined ? [] : ["-l", options.user]),
-    ...(options.identityFiles ?? []).flatMap((path) => ["-i", path]),
-    ...(options.jump === undefined ? [] : ["-J", options.jump]),
-    ...(options.controlPath === undefined ? [] : ["-S", options.controlPath]),
-    ...(options.addressFamily === undefined ? [] : [options.addressFamily === "inet" ? "-4" : "-6"]),
-  ];
-}
 
 interface Resolution {
   settings: Settings;
@@ -288,25 +275,6 @@ function rekeyLimit(value: string): RekeyLimit {
 function persistence(value: string): HostConfig["controlPersist"] {
   if (value === "yes" || value === "0") return "yes";
   return Number(value) || "no";
-}
-
-function chosenAlgorithms(settings: Settings, defaults: Settings): HostConfig["algorithms"] {
-  const chosen: HostConfig["algorithms"] = {
-    ciphers: null,
-    macs: null,
-    kexalgorithms: null,
-    hostkeyalgorithms: null,
-  };
-  for (const name of algorithmSettings) {
-    const value = settings.get(name)?.[0];
-    // ssh's order of host keys is as good as ssh2's, and leaves out SHA-1; of the others ssh2's own is the faster one.
-    const always = name === "hostkeyalgorithms";
-    const byDefault = defaults.get(name)?.[0];
-    if (value === undefined || (!always && value === byDefault)) continue;
-    const list = value.split(",");
-    chosen[name] = name === "kexalgorithms" ? withNewer(list, byDefault?.split(",") ?? []) : list;
-  }
-  return chosen;
 }
 
 // An ssh that does not know the setting says nothing of it.

@@ -1,7 +1,7 @@
 // What ssh_config says of host keys.
 import { listOf } from "./authentication-config.ts";
 import type { Settings } from "./settings.ts";
-import { expandPath, type Person } from "./tokens.ts";
+import { expandPath, type Person, variablesIn } from "./tokens.ts";
 
 export interface HostKeyConfig {
   knownHostsFiles: string[];
@@ -17,6 +17,8 @@ export interface HostKeyConfig {
   knownHostsCommand: string | null;
   /** what those stand for, as far as the connection says */
   hostKeyTokens: Readonly<Record<string, string>>;
+  /** what `${NAME}` stands for in it */
+  knownHostsVariables: Readonly<Record<string, string>>;
   updateHostKeys: "yes" | "ask" | "no";
   /** NoHostAuthenticationForLocalhost */
   isLocalhostTrusted: boolean;
@@ -49,6 +51,7 @@ export function hostKeyConfig(
     ),
     knownHostsCommand: orNull(value("knownhostscommand")),
     hostKeyTokens: tokens,
+    knownHostsVariables: variablesIn(value("knownhostscommand"), person.env),
     updateHostKeys: updating(value("updatehostkeys")),
     isLocalhostTrusted: value("nohostauthenticationforlocalhost") === "yes",
     checkHostIp: value("checkhostip") === "yes",

@@ -134,12 +134,13 @@ export class HostVerifier {
 
   /** What KnownHostsCommand says of the key, or the certificate, that is shown. */
   async #printed(kind: "HOSTNAME" | "ADDRESS", name: string, key: Buffer): Promise<KnownHost[]> {
-    const { knownHostsCommand: command, hostKeyTokens: tokens } = this.#options.config;
+    const { knownHostsCommand: command, hostKeyTokens: tokens, ...more } = this.#options.config;
     if (command === null) return [];
     const host = kind === "HOSTNAME" ? hostNameOf(this.#options.config) : asItIs(name);
-    const env = this.#options.config.environment?.over(this.#options.children.env);
+    const { environment, knownHostsVariables: variables } = more;
+    const env = environment?.over(this.#options.children.env);
     const running = { ...this.#options, ...(env && { env }) };
-    return askKnownHostsCommand({ command, tokens, name, host }, { kind, key }, running);
+    return askKnownHostsCommand({ command, tokens, variables, name, host }, { kind, key }, running);
   }
 
   /** The address that was dialled, and all that is known of it: for a plain key alone (sshconnect.c, check_host_key). */

@@ -1,11 +1,12 @@
 // KnownHostsCommand of ssh_config(5): a program that prints lines of known_hosts.
+import { isAbsolute } from "node:path";
 import { messageOf, TundError } from "../../shared/errors.ts";
 import { fingerprint, keyType } from "./host-key.ts";
 import type { HostKeyFiles } from "./host-key-files.ts";
 import type { HostName, KnownHost } from "./known-hosts.ts";
 import { plainKeyOf } from "./public-key.ts";
 import { inLine } from "./said.ts";
-import { expandTokens } from "./tokens.ts";
+import { expandVariables } from "./tokens.ts";
 import { runTool, type ToolOptions } from "./tool.ts";
 
 const DEADLINE_MS = 20_000;
@@ -23,6 +24,8 @@ export interface KnownHostsCommand {
   command: string;
   /** the tokens of the connection */
   tokens: Readonly<Record<string, string>>;
+  /** what `${NAME}` stands for in it */
+  variables: Readonly<Record<string, string>>;
   /** the name that is looked up: `host`, `[host]:port`, or the alias */
   name: string;
   /** whose lines are wanted of what it prints */
@@ -36,7 +39,7 @@ type Running = Pick<ToolOptions, "children" | "clock" | "signal" | "env"> & { fi
  * @throws TundError HOST_CONFIG_FAILED when it fails: ssh ends the connection then
  */
 export async function askKnownHostsCommand(
-  { command, tokens, name, host }: KnownHostsCommand,
+  { command, tokens, variables, name, host }: KnownHostsCommand,
   purpose: Purpose,
   { files, ...running }: Running,
 ): Promise<KnownHost[]> {
@@ -49,9 +52,15 @@ export async function askKnownHostsCommand(
     f: key === null ? "NONE" : fingerprint(plainKeyOf(key)),
     t: (key && keyType(key)) ?? "NONE",
   };
-  const [program = "", ...args] = words(command).map((word) => expandTokens(word, all));
+  const [program = "", ...args] = words(command).map((word) => expandVariables(word, all, variables));
   if (program === "")
     throw new TundError("HOST_CONFIG_FAILED", `KnownHostsCommand '${command}' names no program`);
+  // As ssh: a relative one would be looked for where tund was started, or on its PATH.
+  if (!isAbsolute(program))
+    throw new TundError(
+      "HOST_CONFIG_FAILED",
+      `KnownHostsCommand '${command}': ${program} is no absolute path: write it with the directory that it is in`,
+    );
   const limits = { what: program, deadlineMs: DEADLINE_MS, mostPrinted: MOST_PRINTED_BYTES };
   try {
     const { code, stdout, stderr } = await runTool(program, args, { ...limits, ...running });

@@ -1,7 +1,7 @@
 // What a line of known hosts is for, of many names and keys. Bytes are compared, as ssh does: a letter is a byte here (latin1).
 import { createHmac } from "node:crypto";
 import type { Turns } from "../turns.ts";
-import { type Fields, lowerCase, matchesPattern, namesHost, saltOf } from "./known-hosts.ts";
+import { type Fields, isTooLong, lowerCase, matchesPattern, namesHost, saltOf } from "./known-hosts.ts";
 
 /** What is looked for: a name as known hosts have it, or a key in base64. */
 export type Want = `name ${string}` | `key ${string}`;
@@ -65,6 +65,7 @@ export class LineMatcher {
       if (to === -1) to = hosts.length;
       if (this.#slices.isOver) await this.#slices.next();
       const pattern = lowerCase(hosts.slice(from, to));
+      if (isTooLong(pattern)) return false;
       const isNegated = pattern.startsWith("!");
       if (isNegated && matchesPattern(name, pattern.slice(1))) return false;
       isNamed ||= !isNegated && matchesPattern(name, pattern);

@@ -51,11 +51,14 @@ export interface Fields {
 }
 
 const words =
-  /^[ \t\r]*(?:(@cert-authority|@revoked)[ \t\r]+)?([^ \t\r]+)[ \t\r]+([^ \t\r]+)[ \t\r]+([^ \t\r]+)/;
+  /^[ \t]*(?:(@cert-authority|@revoked)[ \t]+)?([^ \t\0]+)(?:\0[ \t]*|[ \t]+)([^ \t\0]+)[ \t]+([^ \t\0]+)/;
+// Blanks for base64 alone (isspace(3)): elsewhere they belong to the word that they are in, so that CRLF ends a line all the same.
+const INSIDE_BASE64 = /[\r\v\f]+/g;
 
-/** Reads a line as far as its words. Gives null for a comment, and for what makes no sense. */
+/** Reads a line as far as its words. A NUL ends it, but for one behind the hosts, which ssh takes for a blank. Gives null for a comment, and for what makes no sense. */
 export function fieldsOf(line: string): Fields | null {
-  const [, marker = null, hosts = "", type = "", base64 = ""] = words.exec(line) ?? [];
+  const [, marker = null, hosts = "", type = "", key = ""] = words.exec(line) ?? [];
+  const base64 = key.replaceAll(INSIDE_BASE64, "");
   // Another marker, or a second one: what it would mean nobody knows, so the line means nothing.
   if (hosts === "" || hosts.startsWith("@") || (marker === null && hosts.startsWith("#"))) return null;
   return { marker: marker as KnownHost["marker"], hosts, type, base64 };
@@ -94,10 +97,18 @@ export const recordName = ({ host, port, hostKeyAlias }: HostName): string =>
 export function namesHost(hosts: string, name: string): boolean {
   if (hosts.startsWith("|")) return matchesHash(hosts, name);
   const patterns = lowerCase(hosts).split(",");
+  if (patterns.some(isTooLong)) return false;
   const matches = (pattern: string) => matchesPattern(name, pattern);
   const negated = patterns.filter((pattern) => pattern.startsWith("!")).map((pattern) => pattern.slice(1));
   return !negated.some(matches) && patterns.some((pattern) => !pattern.startsWith("!") && matches(pattern));
 }
+
+// match.c, match_pattern_list: with such a pattern in it a list matches nothing, whatever the others are.
+const MOST_PATTERN_BYTES = 1022;
+
+/** Whether ssh compares a pattern with nothing: it has more than 1022 bytes, behind its `!`. */
+export const isTooLong = (pattern: string): boolean =>
+  pattern.length - (pattern.startsWith("!") ? 1 : 0) > MOST_PATTERN_BYTES;
 
 /** As long as the digest; OpenSSH takes no other. */
 export const SALT_BYTES = 20;

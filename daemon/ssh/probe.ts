@@ -91,6 +91,13 @@ async function look(probing: Probing, offer: Offer, asks: boolean): Promise<Show
   }
 }
 
+// Told on the second call, when `none` was refused.
+function asking(username: string, left: unknown, tell: (methods: string[]) => void) {
+  if (!Array.isArray(left)) return { type: "none" as const, username };
+  tell(names(left));
+  return false as unknown as "none";
+}
+
 async function lookBy(
   way: Wire | undefined,
   { config, turn, signal, around, resolver, children, kems, ...probing }: Probing & { turn: Turn },
@@ -135,12 +142,7 @@ async function lookBy(
           shown.key = Buffer.from(key);
           return asks;
         },
-        authHandler: (left) => {
-          // Told on the second call, when `none` was refused.
-          if (!Array.isArray(left)) return { type: "none", username: config.user };
-          shown.methods = names(left);
-          return false as unknown as "none";
-        },
+        authHandler: (left) => asking(config.user, left, (methods) => (shown.methods = methods)),
       });
       client.onReady(() => {
         shown.methods = ["none"];

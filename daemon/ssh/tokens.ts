@@ -60,15 +60,36 @@ export const variable = (env: Person["env"], name: string): string | undefined =
   Object.hasOwn(env, name) ? env[name] : undefined;
 
 /**
- * Expands a path as ssh_config(5) does: `~`, then `${ENV}`, then %-tokens.
+ * Expands a path, or what else takes both, as ssh_config(5) does: `~`, then `${ENV}` and %-tokens. What those stand for is not
+ * expanded again (misc.c, vdollar_percent_expand). `~NAME` is none of it: expandTildes() asks whose that is.
  * @throws TundError HOST_CONFIG_FAILED for an unknown token or an environment variable that is not set
  */
 export function expandPath(path: string, tokens: Readonly<Record<string, string>>, person: Person): string {
-  const expanded = path.replace(/^~(?=\/|$)/, person.home).replaceAll(/\$\{([^}]*)\}/g, (_, name: string) => {
-    const value = variable(person.env, name);
+  const [home, rest] = /^~(?:\/|$)/.test(path) ? [person.home, path.slice(1)] : ["", path];
+  return home + expandVariables(rest, tokens, person.env);
+}
+
+/** Expands `${ENV}` and %-tokens alone, in one pass. @throws as `expandPath` */
+export const expandVariables = (
+  text: string,
+  tokens: Readonly<Record<string, string>>,
+  env: Person["env"],
+): string =>
+  text.replaceAll(/\$\{([^}]*)(\}?)|%.?/g, (found, name: string | undefined, end: string) => {
+    if (name === undefined) return expandTokens(found, tokens);
+    const value = variable(env, name);
+    if (end === "")
+      throw new TundError("HOST_CONFIG_FAILED", `'${text}': a brace of a variable is not closed`);
     if (value === undefined)
-      throw new TundError("HOST_CONFIG_FAILED", `'${path}': the environment variable ${name} is not set`);
+      throw new TundError("HOST_CONFIG_FAILED", `'${text}': the environment variable ${name} is not set`);
     return value;
   });
-  return expandTokens(expanded, tokens);
-}
+
+/** The variables that a text names as `${NAME}`, as far as they are set. */
+export const variablesIn = (text: string, env: Person["env"]): Record<string, string> =>
+  Object.fromEntries(
+    [...text.matchAll(/\$\{([^}]*)\}/g)].flatMap(([, name = ""]): [string, string][] => {
+      const value = variable(env, name);
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );

@@ -39,6 +39,7 @@ export const unresolved = (host: string): HostConfig => ({
   caAlgorithms: null,
   revokedHostKeys: [],
   knownHostsCommand: null,
+  knownHostsVariables: {},
   hostKeyTokens: {},
   updateHostKeys: "no",
   isLocalhostTrusted: false,

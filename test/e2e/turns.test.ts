@@ -73,14 +73,19 @@ function resolveHost(tund: Tund, host: string): Promise<number | undefined> {
 const linesOf = async (file: string): Promise<string[]> =>
   (await readFile(file, "utf8").catch(() => "")).split("\n").filter((line) => line !== "");
 
+// One server's door has room for a few at once: it takes many servers to keep a share of dials waiting.
+const startSilentOnes = (count: number) => Promise.all(Array.from({ length: count }, () => startSilent()));
+
 describe("hosts that accept TCP and say nothing", () => {
   it.each([32, 64, 200])(
     "hold nobody up who connects another host, be they %i",
     async (count) => {
-      const silent = await startSilent();
-      const { path } = await configWith(...named(count).map((name) => hostAt(name, silent.port)));
+      const silent = await startSilentOnes(count);
+      const hosts = named(count).map((name, index) => hostAt(name, silent[index]?.port ?? 0));
+      const { path } = await configWith(...hosts);
       const tund = await startWith(path, { TUND_CONNECT: named(count).join(" ") });
-      await eventually(() => silent.connections().total >= SHARE, { deadlineMs: 60_000 });
+      const total = () => silent.reduce((sum, one) => sum + one.connections().total, 0);
+      await eventually(() => total() >= SHARE, { deadlineMs: 60_000 });
       await ok(tund, "connect", "testhost");
       expect(tund.log()).not.toContain("CONNECT_TIMEOUT"); // it did not wait for any of them
     },
@@ -88,9 +93,9 @@ describe("hosts that accept TCP and say nothing", () => {
   );
 
   it("hold up no host either that is kept connected like them", async () => {
-    const silent = await startSilent();
     const hosts = named(64);
-    const { path } = await configWith(...hosts.map((name) => hostAt(name, silent.port)));
+    const silent = await startSilentOnes(hosts.length);
+    const { path } = await configWith(...hosts.map((name, index) => hostAt(name, silent[index]?.port ?? 0)));
     const tund = await startWith(path, { TUND_CONNECT: [...hosts, "testhost"].join(" ") });
     await eventually(() => tund.log().includes(`"host":"testhost","from":"connecting","to":"ready"`), {
       deadlineMs: 90_000,

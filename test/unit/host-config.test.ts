@@ -11,7 +11,7 @@ const person = {
   home: "/home/me",
   uid: 1000,
   username: "me",
-  env: { DIR: "/keys", SSH_AUTH_SOCK: "/agent", OTHER: "/other" },
+  env: { DIR: "/keys", SSH_AUTH_SOCK: "/agent", OTHER: "/other", TOKENS: "%h${DIR}" },
 };
 let directory: string;
 let key: string;
@@ -43,7 +43,7 @@ describe("a host, as ssh -G resolves it,", () => {
          IdentitiesOnly yes
          HostKeyAlias database
          UserKnownHostsFile /a /b
-         GlobalKnownHostsFile /dev/null
+         GlobalKnownHostsFile ~/g-%h /dev/null
          StrictHostKeyChecking accept-new
          ServerAliveInterval 7
          ServerAliveCountMax 2
@@ -58,7 +58,7 @@ describe("a host, as ssh -G resolves it,", () => {
       identityFiles: ["/home/me/.ssh/db.example.com-admin", "/keys/db"],
       identitiesOnly: true,
       hostKeyAlias: "database",
-      knownHostsFiles: ["/a", "/b", "/dev/null"],
+      knownHostsFiles: ["/a", "/b", "/home/me/g-%h", "/dev/null"],
       userKnownHostsFile: "/a",
       strictHostKeyChecking: "accept-new",
       keepaliveIntervalMs: 7000,
@@ -283,7 +283,7 @@ describe("a path's tokens", () => {
     ["~other/a", "~other/a"],
     ["/a/~", "/a/~"],
     ["%d/%h/%n/%k/%p/%r/%u/%i/%%", "/home/me/db.x/db/db/22/u/me/1000/%"],
-    ["${DIR}/x", "/keys/x"],
+    ["${DIR}/${TOKENS}/%n", "/keys/%h${DIR}/db"],
   ])("%s is %s", (path, expanded) => {
     expect(expandPath(path, tokens, person)).toBe(expanded);
   });
