@@ -296,6 +296,5 @@ export class Roster {
   }
 }
 
-/** Whether a master is about to end, with nothing that it waits for. */
-const isGoing = (master: Master | undefined): boolean =>
-  master !== undefined && isOver(master.state) && !master.isCarrying;
+// About to end, with nothing that it waits for.
+const isGoing = (one?: Master): boolean => one !== undefined && isOver(one.state) && !one.isCarrying;

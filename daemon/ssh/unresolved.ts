@@ -3,6 +3,16 @@ import type { HostConfig } from "./host-config.ts";
 
 const IDENTITY = "unresolved:";
 
+const noForwarding: HostConfig["forwarding"] = {
+  configured: [],
+  clearAll: false,
+  exitOnFailure: false,
+  gatewayPorts: false,
+  streamLocal: { mask: 0o177, unlink: false },
+  permits: () => false,
+  tokens: {},
+};
+
 /** A configuration that leads nowhere: nothing may be dialled with it. */
 export const unresolved = (host: string): HostConfig => ({
   host,
@@ -47,15 +57,7 @@ export const unresolved = (host: string): HostConfig => ({
   requiredRsaSize: 0,
   compression: false,
   link: { trafficClass: null, versionAddendum: null, channelTimeouts: [], unfollowed: [] },
-  forwarding: {
-    configured: [],
-    clearAll: false,
-    exitOnFailure: false,
-    gatewayPorts: false,
-    streamLocal: { mask: 0o177, unlink: false },
-    permits: () => false,
-    tokens: {},
-  },
+  forwarding: noForwarding,
   controlPath: null,
   controlPersist: "no",
   forkAfterAuthentication: false,
