@@ -84,7 +84,8 @@ export class AliveIntervals {
     this.#directory.catch(() => (this.#directory = undefined));
     const name = createHash("sha256").update(content).digest("hex").slice(0, 16);
     const path = join(await this.#directory, name);
-    await writeFile(path, content, { mode: 0o600 });
+    // As it was, where it is there: what ssh said of it may be recalled.
+    if (!(await this.#files.exists(path))) await writeFile(path, content, { mode: 0o600 });
     return path;
   }
 

@@ -38,6 +38,12 @@ type Method = AnyAuthMethod | undefined;
 
 const nothing = (): void => undefined;
 
+// ssh2's own are no server's.
+function wordsOf(said: string): string[] {
+  const [, words = "All configured"] = /refused authentication: (.+)$/s.exec(said) ?? [];
+  return words.startsWith("All configured") ? [] : [`the server says: ${words}`];
+}
+
 const isUnanswered = (error: unknown): boolean =>
   error instanceof TundError && error.code === "PROMPT_UNANSWERED";
 
@@ -265,6 +271,7 @@ export class Login {
       ...(this.#tried.length > 0 ? [`refused: ${listed(this.#tried)}`] : []),
       ...(this.#tried.length === 0 && !isHalfway ? ["tund had no key to offer"] : []),
       ...(skipped.length > 0 ? [`not offered: ${listed(skipped)}`] : []),
+      ...wordsOf(said),
       ...(/too many/i.test(said)
         ? ["the server allows no more tries: set IdentitiesOnly and IdentityFile"]
         : []),

@@ -208,9 +208,10 @@ describe("a server that does not answer", () => {
     await tunnel.sshd.addHost("frozen", { ServerAliveInterval: 3600, ControlPath: "none" });
     const own = join(tunnel.sshd.directory, "frozen.sock");
     await tunnel.ok("connect", "-S", own, "frozen");
+    const ssh = (...args: string[]) => run("ssh", ["-F", "none", "-S", own, "-O", ...args, "x"]);
+    expect((await ssh("check")).code).toBe(0); // nothing that it has said is on its way any more
     tunnel.sshd.freeze();
     onTestFinished(() => tunnel.sshd.thaw());
-    const ssh = (...args: string[]) => run("ssh", ["-F", "none", "-S", own, "-O", ...args, "x"]);
     const [check, local, remote] = await Promise.all([
       ssh("check"),
       ssh("forward", "-L", `${here}:a:1`),

@@ -39,7 +39,7 @@ const leadingTo = (sshd: Sshd): string =>
     `HostName ${sshd.host}`,
     `Port ${sshd.port}`,
     `IdentityFile ${sshd.identity}`,
-    `UserKnownHostsFile ${sshd.knownHosts}`,
+    `UserKnownHostsFile ${sshd.knownHosts}\n  ServerAliveInterval 15`, // or ssh is asked twice
   ].join("\n  ");
 
 const common = "Host *\n  IdentitiesOnly yes\n  IdentityAgent none\n  GlobalKnownHostsFile /dev/null\n";

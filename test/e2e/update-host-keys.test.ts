@@ -20,11 +20,18 @@ interface Inside {
   };
 }
 
-/** The other key that the server says it has. */
-const other = makeHostKey();
+/** The other key that the server says it has, to each user another one: a key with several names is left alone. */
+const others = new Map<string, ReturnType<typeof makeHostKey>>();
 
-/** Says that it has these keys, and proves as many as asked for by signing for each; or by nothing. */
-function tell(client: Connection, keys: readonly Buffer[], isProven: boolean): void {
+function otherFor(user: string) {
+  const other = others.get(user) ?? makeHostKey();
+  others.set(user, other);
+  return other;
+}
+
+/** Says that it has that key, and proves it by signing; or by nothing. */
+function tell(client: Connection, user: string, isProven: boolean): void {
+  const other = otherFor(user);
   const { _protocol: protocol } = client as unknown as Inside;
   const key = ssh2.utils.parseKey(other.private);
   if (key instanceof Error) throw key;
@@ -43,7 +50,7 @@ function tell(client: Connection, keys: readonly Buffer[], isProven: boolean): v
       Buffer.from([80]), // SSH_MSG_GLOBAL_REQUEST
       sshString("hostkeys-00@openssh.com"),
       Buffer.from([0]),
-      ...keys.map(sshString),
+      sshString(other.blob),
     ]),
   );
 }
@@ -56,7 +63,10 @@ let own: string;
 beforeEach(async () => {
   isProven = true;
   server = await startRawServer({
-    onConnection: (client) => void client.on("ready", () => tell(client, [other.blob], isProven)),
+    onAuthentication: (context, client) => {
+      client.once("ready", () => tell(client, context.username, isProven));
+      context.accept();
+    },
   });
   tund = await startTund({ env: { TUND_SSH_CONFIG: server.sshConfig } });
   onTestFinished(async () => void (await tund.stop()));
@@ -65,14 +75,19 @@ beforeEach(async () => {
 });
 afterEach(() => server.stop());
 
-const text = `ssh-ed25519 ${other.blob.toString("base64")}`;
+const textFor = (user: string): string => `ssh-ed25519 ${otherFor(user).blob.toString("base64")}`;
 
 /** Hosts of these names that share a known_hosts file, which has this server's own key for each. */
 async function knownAs(...names: string[]): Promise<string> {
   const path = join(server.directory, "ours");
   await writeFile(path, names.map((name) => `${name} ${own}\n`).join(""));
   for (const name of names)
-    await server.addHost(name, { HostKeyAlias: name, UserKnownHostsFile: path, UpdateHostKeys: "yes" });
+    await server.addHost(name, {
+      User: name,
+      HostKeyAlias: name,
+      UserKnownHostsFile: path,
+      UpdateHostKeys: "yes",
+    });
   return path;
 }
 
@@ -84,7 +99,9 @@ async function warnings(): Promise<string[]> {
 it("the key by which the server was just known stays, though the server does not list it", async () => {
   const path = await knownAs("one");
   expect(await tund.tunctl(["connect", "one"])).toMatchObject({ code: 0 });
-  await eventually(async () => expect(await readFile(path, "utf8")).toBe(`one ${own}\none ${text}\n`));
+  await eventually(async () =>
+    expect(await readFile(path, "utf8")).toBe(`one ${own}\none ${textFor("one")}\n`),
+  );
   expect(await tund.tunctl(["reconnect", "one"])).toMatchObject({ code: 0 });
 });
 
@@ -101,7 +118,7 @@ it("hosts whose keys are in one file have their turns, and none is lost", async 
   const path = await knownAs(...names);
   const connected = await Promise.all(names.map((name) => tund.tunctl(["connect", name])));
   expect(connected.map(({ code }) => code)).toEqual(names.map(() => 0));
-  const wanted = names.flatMap((name) => [`${name} ${own}`, `${name} ${text}`]);
+  const wanted = names.flatMap((name) => [`${name} ${own}`, `${name} ${textFor(name)}`]);
   const lines = async () => (await readFile(path, "utf8")).trim().split("\n");
   await eventually(async () => expect((await lines()).toSorted()).toEqual(wanted.toSorted()));
   expect(await warnings()).toEqual([]);
