@@ -1,9 +1,9 @@
 // ServerAliveInterval of ssh_config(5): `ssh -G` prints 0 both for "off" and where nobody said anything, and where BatchMode is on
 // Debian's ssh prints 300. There it is asked once more, with a file that says 15 behind everything that ssh reads: the first value
 // wins, so what is not 15 then was said by somebody.
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { rename, writeFile } from "node:fs/promises";
 import { isAbsolute, join } from "node:path";
 import { messageOf } from "../../shared/errors.ts";
 import type { Files } from "../files.ts";
@@ -85,7 +85,11 @@ export class AliveIntervals {
     const name = createHash("sha256").update(content).digest("hex").slice(0, 16);
     const path = join(await this.#directory, name);
     // As it was, where it is there: what ssh said of it may be recalled.
-    if (!(await this.#files.exists(path))) await writeFile(path, content, { mode: 0o600 });
+    if (await this.#files.exists(path)) return path;
+    // Whole from its first moment: others ask at the same time, and an empty file says that nobody wants 15 s.
+    const fresh = `${path}.${randomBytes(6).toString("hex")}`;
+    await writeFile(fresh, content, { mode: 0o600, flag: "wx" });
+    await rename(fresh, path);
     return path;
   }
 

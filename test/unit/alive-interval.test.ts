@@ -1,7 +1,10 @@
 // ServerAliveInterval, where `ssh -G` prints the same for what was said and for what was not: the real ssh, asked again.
+import { existsSync, readFileSync } from "node:fs";
 import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { AliveIntervals } from "../../daemon/ssh/alive-interval.ts";
 import type { ConnectionOptions } from "../../shared/records.ts";
 import { makeOutside } from "../support/outside.ts";
 import { makeResolver } from "../support/resolver.ts";
@@ -67,4 +70,25 @@ describe("a host, as ssh -G resolves it,", () => {
       keepaliveDoubt: expect.stringContaining("cannot be told") as string,
     });
   });
+});
+
+it("what ssh is asked with is whole, however many ask for it at the same time", async () => {
+  // With as little time as there can be between a look and the next step.
+  const files = Object.assign(makeOutside().files, { exists: async (path: string) => existsSync(path) });
+  const intervals = new AliveIntervals(files);
+  const seen: string[] = [];
+  const ask = async (path: string) => {
+    seen.push(readFileSync(path, "utf8"));
+    return new Map([["serveraliveinterval", ["15"]]]);
+  };
+  const asked: Promise<unknown>[] = [];
+  for (let n = 0; n < 400; n++) {
+    const configFile = `/of/${Math.floor(n / 8)}`;
+    asked.push(intervals.tell({ settings: new Map(), options: [], configFile, ask }));
+    await nextTurn();
+  }
+  await Promise.all(asked);
+  intervals.end();
+  expect(seen).toHaveLength(400);
+  expect(seen.filter((text) => !text.includes("ServerAliveInterval 15"))).toEqual([]);
 });
