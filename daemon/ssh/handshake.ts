@@ -1,5 +1,6 @@
 // The time between TCP and an authenticated connection: one outcome, whatever number of errors ssh2 emits for it.
-import { TundError } from "../../shared/errors.ts";
+import { clipped } from "../../shared/clipped.ts";
+import { messageOf, TundError } from "../../shared/errors.ts";
 import type { Offered } from "./algorithms.ts";
 import type { Caller } from "./caller.ts";
 import { connectionFailure, type Stage } from "./failure.ts";
@@ -9,6 +10,7 @@ import type { Identities } from "./identities.ts";
 import type { Kems } from "./kex/kems.ts";
 import type { Login } from "./login.ts";
 import { KEY_EXCHANGE_MS, type Phases, versionLimitMs } from "./phases.ts";
+import { MOST_SAID } from "./said.ts";
 import type { SshClient } from "./ssh2/client.ts";
 import type { Wire } from "./wire.ts";
 
@@ -110,6 +112,6 @@ export class Handshake {
     const stage = { where: whereOf(config), phase: this.#phase, offers: client.offers };
     const failure = connectionFailure(error ?? new Error("closed by the server"), stage);
     const isOurs = failure.code !== "AUTH_FAILED" || error instanceof TundError;
-    return isOurs ? failure : this.#parts.login.failure(failure.message);
+    return isOurs ? failure : this.#parts.login.failure(clipped(messageOf(error), MOST_SAID));
   }
 }

@@ -38,11 +38,8 @@ type Method = AnyAuthMethod | undefined;
 
 const nothing = (): void => undefined;
 
-// ssh2's own are no server's.
-function wordsOf(said: string): string[] {
-  const [, words = "All configured"] = /refused authentication: (.+)$/s.exec(said) ?? [];
-  return words.startsWith("All configured") ? [] : [`the server says: ${words}`];
-}
+// What ssh2 says where nothing is left to try (lib/client.js): no words of a server's.
+const NOTHING_LEFT = "All configured authentication methods failed";
 
 const isUnanswered = (error: unknown): boolean =>
   error instanceof TundError && error.code === "PROMPT_UNANSWERED";
@@ -257,7 +254,7 @@ export class Login {
     return isByKeysAlone ? shownKey(this.#current?.offer.blob ?? Buffer.alloc(0)) : null;
   }
 
-  /** Why the login failed: what the server accepts, what was tried, what could not be. */
+  /** Why the login failed: what the server accepts, what was tried, what could not be. @param said what ended it, in words */
   failure(said: string): TundError {
     const { config, identities } = this.#options;
     const skipped = [...identities.skipped, ...undoneOf(config, this.#accepted)];
@@ -271,7 +268,7 @@ export class Login {
       ...(this.#tried.length > 0 ? [`refused: ${listed(this.#tried)}`] : []),
       ...(this.#tried.length === 0 && !isHalfway ? ["tund had no key to offer"] : []),
       ...(skipped.length > 0 ? [`not offered: ${listed(skipped)}`] : []),
-      ...wordsOf(said),
+      ...(said === NOTHING_LEFT ? [] : [`the server says: ${said}`]),
       ...(/too many/i.test(said)
         ? ["the server allows no more tries: set IdentitiesOnly and IdentityFile"]
         : []),
