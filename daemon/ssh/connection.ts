@@ -96,18 +96,19 @@ export class Connection {
     this.#idle = new IdleChannels({ timeouts: config.link.channelTimeouts, clock, log });
     this.#listeners = new RemoteListeners(client, (stream) => this.#channel(stream), whereOf(config));
     this.address = formatAddress(socket.remoteAddress ?? config.hostname, config.port);
+    const stopWatching = () => [this.#keepalive, this.#rekeying].forEach((one) => one?.stop());
     let closing = false;
     this.close = () => {
       if (closing) return;
       closing = true;
-      for (const one of [this.#keepalive, this.#rekeying]) one?.stop();
+      stopWatching();
       client.end();
       // end() alone leaves the socket to the peer, and destroy() of ssh2 does nothing after it.
       clock.after(GOODBYE_MS, () => socket.destroy());
     };
     this.closed = new Promise((resolve) => {
       socket.once("close", () => {
-        for (const one of [this.#keepalive, this.#rekeying]) one?.stop();
+        stopWatching();
         resolve(closing ? undefined : (this.#failure ?? this.#lost(closedByServer(this.#windows.size))));
       });
     });
